@@ -1,0 +1,103 @@
+"""What the engine tells whoever listens: frozen values. Logging, progress, metrics and tests are listeners."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pipeline.core.jobs import JobState, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened; `at` is Unix seconds."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStarted(Event):
+    """The manifest is enrolled and what an earlier run left behind is back in the flow."""
+
+    counts: Mapping[JobState, int]
+    to_submit: int
+    """How many jobs this run may submit."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobMoved(Event):
+    """A job entered a state. The change is already on its way to the ledger."""
+
+    job_id: str
+    state: JobState
+    attempt: int
+    task_id: str | None = None
+    outcome: Outcome | None = None
+    """With an end only."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed(Event):
+    """A call that will be made again failed: a refused submit, an unanswered question, a broken download."""
+
+    call: str
+    """`submit`, `status` or `download`."""
+    job_id: str
+    code: str
+    message: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittingPaused(Event):
+    """No submit leaves for now, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittingResumed(Event):
+    """Submits leave again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsChanged(Event):
+    """The number of allowed slots changed."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class StrangeStatus(Event):
+    """The service used a status word that nobody documented; the task is still asked about."""
+
+    job_id: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLeft(Event):
+    """A task is no longer watched in this run; it stays `running` for the next one."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping(Event):
+    """Nothing new is submitted in this run any more, and why."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnded(Event):
+    """The run is over; the counts come from the ledger."""
+
+    counts: Mapping[JobState, int]
+
+
+Listener = Callable[[Event], None]
+
+
+def nobody(_event: Event) -> None:
+    """The listener that hears nothing."""

@@ -1,0 +1,190 @@
+"""The nouns: a job is ours (one manifest row), a task is theirs (one remote generation)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    """Where a job stands: `queued → submitting → running → fetching → done`, or one of the other two ends."""
+
+    QUEUED = "queued"
+    """Known and checked; nothing has been sent for this attempt."""
+    SUBMITTING = "submitting"
+    """The intent is durable and the paid request may have left: after a crash, "we may have paid for this"."""
+    RUNNING = "running"
+    """The service accepted the task and its id is durable."""
+    FETCHING = "fetching"
+    """The task ended well; its videos are not yet all on disk."""
+    DONE = "done"
+    """Every video of the task is on disk, whole."""
+    FAILED = "failed"
+    """The job ended badly and the reason is on record."""
+    UNKNOWN = "unknown"
+    """The answer to a paid request was lost, or the service no longer knows the task: a person decides."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to the job unless somebody asks for it."""
+        return self in ENDED
+
+
+ENDED = frozenset({JobState.DONE, JobState.FAILED, JobState.UNKNOWN})
+
+
+class Stage(StrEnum):
+    """In which part of its life a job failed."""
+
+    SUBMIT = "submit"
+    GENERATE = "generate"
+    DOWNLOAD = "download"
+
+
+class MediaForm(StrEnum):
+    """How the bytes of a local file are written into a request."""
+
+    DATA_URI = "data_uri"
+    """`data:image/png;base64,…`"""
+    BASE64 = "base64"
+    """Base64 alone; a `data:` prefix is an error there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a job stands in its manifest."""
+
+    file: str
+    line: int
+    """Counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file on this machine that a job names as a media value; read and encoded when the job is submitted."""
+
+    field: str
+    """Dotted path of the value inside the request, list positions as numbers: `input.image_url`,
+    `parameters.image_list.0.image_url`."""
+    path: str
+    """Absolute path."""
+    sha256: str
+    """Of the bytes when the manifest was checked; other bytes at submit time end the job unpaid."""
+    bytes: int
+    mime: str
+    form: MediaForm
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One manifest row, checked and complete in itself."""
+
+    job_id: str
+    digest: str
+    """Hex SHA-256 of what is bought: model, input, parameters and the bytes of local files. Nothing else counts."""
+    model: str
+    input: Mapping[str, Any]
+    """As written in the manifest: a local file stands here as the path that the author wrote."""
+    parameters: Mapping[str, Any]
+    output: str
+    """Relative POSIX path of the first video below `videos/`, such as `wave-01.mp4`."""
+    source: Source
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[LocalFile, ...] = ()
+
+
+class TaskState(StrEnum):
+    """The service's status words, read (`reference: modelverse-api.md` §6)."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNRECOGNISED = "unrecognised"
+    """A word nobody documented, or none: not an end, so we keep asking."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the service will never change this state again."""
+        return self in _TASK_ENDS
+
+
+_TASK_ENDS = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.EXPIRED, TaskState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A remote generation: the id, and the host that gave it (questions go to that host only)."""
+
+    task_id: str
+    base_url: str
+    request_id: str | None = None
+    """Of the submit's answer, for the vendor's support."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """One answer to a status question."""
+
+    state: TaskState
+    word: str
+    """The service's own spelling, for logs."""
+    urls: tuple[str, ...] = ()
+    error_message: str | None = None
+    submit_time: float | None = None
+    """Unix seconds on the service's clock."""
+    finish_time: float | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    request_id: str | None = None
+    excerpt: str = ""
+    """The beginning of the raw body, kept for the reports that end a job without a usable URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job did not succeed, in the words of results.jsonl."""
+
+    stage: Stage
+    code: str
+    """Short and stable, such as `moderation`, `param_error`, `too_large`."""
+    message: str
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A video on disk, whole: checked, hashed, flushed, renamed."""
+
+    path: str
+    """Relative to the output folder, POSIX: `videos/wave-01.mp4`."""
+    bytes: int
+    sha256: str
+    url: str
+    """Where it came from, verbatim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended, and why: `DONE` with files, or `FAILED` or `UNKNOWN` with a failure."""
+
+    state: JobState
+    files: tuple[StoredFile, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the ledger knows of one job."""
+
+    job: Job
+    state: JobState
+    attempt: int = 0
+    """Paid tries so far, the one under way included; 0 before the first intent."""
+    task: Task | None = None
+    report: TaskReport | None = None
+    """The answer that ended the task, once there is one."""
+    submitted_at: float | None = None
+    """Unix seconds here, when the submit's answer arrived (when the intent was written, before that)."""
+    outcome: Outcome | None = None

@@ -1,0 +1,45 @@
+"""What the engine needs from the outside, as Protocols: the real parts and the simulated ones fit the same holes."""
+
+from typing import Protocol
+
+from pipeline.core.jobs import Job, StoredFile, Task, TaskReport
+
+
+class Service(Protocol):
+    """The remote service. Errors are `ServiceError`s and nothing else."""
+
+    @property
+    def base_url(self) -> str:
+        """The host that new tasks are submitted to."""
+
+    async def prepare(self, job: Job) -> bytes:
+        """The body of the job's submit, local files encoded; free of charge.
+
+        Raises `RejectedError` where a local file is gone or has changed since the manifest was checked.
+        """
+
+    async def submit(self, job: Job, body: bytes) -> Task:
+        """Send the paid request exactly once and return the accepted task.
+
+        Raises `TransientError` (surely nothing was created), `RateLimitedError`, `RejectedError`, `FatalError` or
+        `AmbiguousError`.
+        """
+
+    async def status(self, task: Task) -> TaskReport:
+        """Ask once how the task stands. An error says nothing about the task."""
+
+
+class VideoStore(Protocol):
+    """Brings a result URL to a file, whole or not at all."""
+
+    def free_bytes(self) -> int:
+        """Free space where the videos go."""
+
+    async def fetch(self, url: str, output: str) -> StoredFile:
+        """Download `url` to `output` (relative to `videos/`), going on where an earlier try of this output stopped.
+
+        On return the file under its final name is complete, checked, hashed and flushed. Raises `DownloadError`s.
+        """
+
+    async def verify(self, file: StoredFile) -> str | None:
+        """What is wrong with a stored file, in words, or None where it still is what the record says."""

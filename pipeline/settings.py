@@ -1,0 +1,309 @@
+"""The settings of a run: read from five places, validated once, frozen from then on.
+
+Later places win: defaults < config file < the manifest's `run:` < environment (`PIPELINE_<NAME>`) < flags.
+The API key is no setting: it is read by `read_api_key` and handed to the client alone.
+"""
+
+import difflib
+import os
+import re
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from pipeline.core.errors import SettingsError
+
+DEFAULT_ENDPOINT = "https://api.modelverse.cn"
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(d|h|m|s|ms))+", re.ASCII)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|d|h|m|s)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
+_BYTES = {
+    "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from `90`, `90s`, `1.5h` or `1h30m`. Raises ValueError with a sentence."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    if not _DURATION.fullmatch(text.strip()):
+        raise ValueError(f"{text!r} is not a duration; write seconds, or something like 90s, 15m, 5h or 1h30m")
+    return sum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION_PART.findall(text))
+
+
+def parse_size(text: str) -> int:
+    """Bytes from `4000000`, `500MB` or `2GiB`. Raises ValueError with a sentence."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is not a size; write bytes, or something like 500MB or 2GiB")
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a person may write the value, beside a bare number."""
+
+    parse: Callable[[str], float | int]
+
+
+_SECONDS_UNIT = Unit(parse_duration)
+_BYTES_UNIT = Unit(parse_size)
+
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+Seconds = Annotated[float, Meta(gt=0, le=10_000_000), _SECONDS_UNIT]
+SomeSeconds = Annotated[float, Meta(ge=0, le=10_000_000), _SECONDS_UNIT]
+Bytes = Annotated[int, Meta(ge=0), _BYTES_UNIT]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a run may be told, beside the manifest, the folder and the key."""
+
+    # -- how much at once
+    concurrency: Count = 10
+    """Slots: remote tasks that may run at the same time."""
+    pollers: Count = 4
+    """Status questions that may be under way at the same time."""
+    downloads: Count = 4
+    """Downloads that may be under way at the same time."""
+    submit_rps: Annotated[float, Meta(gt=0)] | None = None
+    """Submits per second at most; no cap by default."""
+
+    # -- how long
+    max_runtime: Seconds | None = None
+    """Stop submitting and go home after this long; the next run goes on."""
+    grace: SomeSeconds = 8.0
+    """How long a stop waits for running downloads and outstanding submit answers."""
+    task_timeout: Seconds = 3600.0
+    """A task that runs longer gives its slot back and is looked at again by the next run."""
+    outage_timeout: Seconds = 900.0
+    """A submit that has met nothing but outages for this long ends the run; the job stays queued."""
+
+    # -- what to submit
+    limit: Annotated[int, Meta(ge=0)] | None = None
+    """Submit at most this many jobs in this run."""
+    select: str | None = None
+    """Submit only jobs whose id matches this shell pattern; what is already running is collected all the same."""
+    retry_failed: bool = False
+    """Buy another attempt for jobs that failed."""
+    resubmit_unknown: bool = False
+    """Buy another attempt for jobs whose submit has an unknown outcome: some may then be paid twice."""
+    on_changed: Literal["error", "keep", "rerun"] = "error"
+    """What to do with a row that changed since it was enrolled."""
+
+    # -- the service
+    endpoint: str = DEFAULT_ENDPOINT
+    """Base URL of the service."""
+    auth_scheme: Literal["bearer", "raw"] = "bearer"
+    """`Authorization: Bearer <key>`, or the bare key as some of the vendor's pages print it."""
+    first_frame_form: bool = False
+    """Send Wan2.2-I2V's `image_url` as `first_frame_url`, the vendor's newer form (which then needs a prompt)."""
+    connect_timeout: Seconds = 15.0
+    submit_timeout: Annotated[float, Meta(ge=1, le=3600), _SECONDS_UNIT] = 90.0
+    """How long a submit waits for its answer. A short one makes unknown outcomes."""
+    status_timeout: Seconds = 30.0
+    retry_after_ceiling: Seconds = 60.0
+    """No single pause that the service asks for is longer than this."""
+
+    # -- when to ask
+    poll_first: Seconds = 1.0
+    """Seconds from the submit's answer to the first question."""
+    poll_growth: Annotated[float, Meta(ge=1, le=10)] = 1.25
+    poll_max: Seconds = 10.0
+
+    # -- the videos
+    stall_timeout: Seconds = 60.0
+    """A download that brings no byte for this long is broken off and resumed."""
+    max_video_bytes: Bytes = 4_000_000_000
+    """A larger result is refused."""
+    max_redirects: Annotated[int, Meta(ge=0, le=50)] = 5
+    download_tries: Count = 5
+    """Tries of one download in one run; the next run tries again."""
+    min_free_bytes: Bytes = 500_000_000
+    """Submitting pauses while less than this is free where the videos go."""
+    max_backlog: Count = 100
+    """Submitting pauses while more finished tasks than this wait for their download."""
+
+    # -- the screen
+    progress: Literal["auto", "rich", "plain", "none"] = "auto"
+    log_format: Literal["text", "json"] = "text"
+
+    @property
+    def service(self) -> "ServiceSettings":
+        """What the client needs."""
+        return ServiceSettings(
+            endpoint=self.endpoint.rstrip("/"),
+            auth_scheme=self.auth_scheme,
+            first_frame_form=self.first_frame_form,
+            connect_timeout=self.connect_timeout,
+            submit_timeout=self.submit_timeout,
+            status_timeout=self.status_timeout,
+        )
+
+    @property
+    def fetch(self) -> "FetchSettings":
+        """What the video store needs."""
+        return FetchSettings(
+            connect_timeout=self.connect_timeout,
+            stall_timeout=self.stall_timeout,
+            max_bytes=self.max_video_bytes,
+            max_redirects=self.max_redirects,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """The client's part of the settings; seconds."""
+
+    endpoint: str = DEFAULT_ENDPOINT
+    auth_scheme: Literal["bearer", "raw"] = "bearer"
+    first_frame_form: bool = False
+    connect_timeout: float = 15.0
+    submit_timeout: float = 90.0
+    status_timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """The video store's part of the settings; seconds and bytes."""
+
+    connect_timeout: float = 15.0
+    stall_timeout: float = 60.0
+    max_bytes: int = 4_000_000_000
+    max_redirects: int = 5
+
+
+NAMES = Settings.__struct_fields__
+
+
+def _units() -> dict[str, Unit]:
+    """The fields whose values a person may write with a unit."""
+    found = {}
+    for name, hint in typing.get_type_hints(Settings, include_extras=True).items():
+        for candidate in (hint, *typing.get_args(hint)):
+            for extra in getattr(candidate, "__metadata__", ()):
+                if isinstance(extra, Unit):
+                    found[name] = extra
+    return found
+
+
+_UNITS = _units()
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One place that settings come from."""
+
+    origin: str
+    """For error messages: `run: in demo.yaml`, `flag --concurrency`."""
+    values: Mapping[str, Any]
+    textual: bool = False
+    """Values are strings (environment) and are typed by the field."""
+
+
+def build_settings(*layers: Layer) -> Settings:
+    """Merge the layers (later wins) and validate each value once, naming its origin.
+
+    Raises `SettingsError` with one line for each value that is wrong.
+    """
+    merged: dict[str, Any] = {}
+    complaints: list[str] = []
+    for layer in layers:
+        for name, value in layer.values.items():
+            try:
+                merged[name] = _typed(name, value, layer.textual)
+            except SettingsError as error:
+                complaints.append(f"{layer.origin}: {error.message}")
+    if complaints:
+        raise SettingsError("\n".join(complaints))
+    settings = msgspec.convert(merged, Settings)
+    _check_endpoint(settings.endpoint)
+    return settings
+
+
+def _typed(name: Any, value: Any, textual: bool) -> Any:
+    """The value as its field wants it. Raises `SettingsError` with a sentence."""
+    if name not in NAMES:
+        near = difflib.get_close_matches(str(name), NAMES, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SettingsError(f"{name}: no such setting{hint}")
+    try:
+        if isinstance(value, str) and name in _UNITS:
+            value = _UNITS[name].parse(value)
+        converted = msgspec.convert({name: value}, Settings, strict=not textual)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{name}: {_sentence(str(error))}; got {value!r}") from None
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from None
+    return getattr(converted, name)
+
+
+def _sentence(complaint: str) -> str:
+    return complaint.split(" - at `$", maxsplit=1)[0].replace("`", "")
+
+
+def _check_endpoint(endpoint: str) -> None:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", endpoint):
+        raise SettingsError(f"endpoint: {endpoint!r} is not a base URL; write something like {DEFAULT_ENDPOINT}")
+
+
+def config_file_layer(path: Path) -> Layer:
+    """The settings of a YAML file: one mapping of setting names."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise SettingsError(f"{where}: is not valid YAML: {getattr(error, 'problem', error)}") from None
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: must be a mapping of settings, such as 'concurrency: 20'")
+    return Layer(str(path), content)
+
+
+def environment_layer(environ: Mapping[str, str] = os.environ) -> Layer:
+    """`PIPELINE_CONCURRENCY=20` and its like, and `MODELVERSE_ENDPOINT`; empty values mean "not given"."""
+    values = {name: environ[f"PIPELINE_{name.upper()}"] for name in NAMES if environ.get(f"PIPELINE_{name.upper()}")}
+    if environ.get("MODELVERSE_ENDPOINT"):
+        values["endpoint"] = environ["MODELVERSE_ENDPOINT"]
+    return Layer("environment", values, textual=True)
+
+
+def read_api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The key, from the file if one is named and else from `MODELVERSE_API_KEY`. Raises `SettingsError`."""
+    if key_file is not None:
+        try:
+            key = key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise SettingsError(f"--api-key-file {key_file}: cannot be read: {reason}") from None
+        origin = str(key_file)
+    else:
+        key, origin = environ.get("MODELVERSE_API_KEY", "").strip(), "MODELVERSE_API_KEY"
+    if not key:
+        raise SettingsError(
+            "there is no API key: set MODELVERSE_API_KEY, or name a file with --api-key-file, "
+            "or try the manifest without paying: --rehearse"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError(f"{origin} does not hold a key: it contains spaces or characters that no key has")
+    return key
