@@ -1,0 +1,51 @@
+"""Text made a typed value, as a field of the catalog wants it: for CSV cells, which know only text."""
+
+import json
+import math
+import re
+from typing import Any
+
+from pipeline.catalog.entry import MISSING, Field
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+
+
+def typed_text(described: Field, text: str) -> Any:
+    """The value that the text stands for, or MISSING where the field's type does not allow it.
+
+    Texts stay as they are; numbers and booleans (`true`, `FALSE`) may have spaces around them;
+    arrays and objects are JSON.
+    """
+    if described.type == "string":
+        return text
+    word = text.strip()
+    if described.type in ("integer", "number"):
+        return _number(word, whole=described.type == "integer")
+    if described.type == "boolean":
+        return {"true": True, "false": False}.get(word.lower(), MISSING)
+    return _json(word, list if described.type == "array" else dict)
+
+
+def _number(word: str, *, whole: bool) -> Any:
+    if _INTEGER.fullmatch(word):
+        return int(word)
+    if whole or len(word) > 40 or not _NUMBER.fullmatch(word):
+        return MISSING
+    value = float(word)
+    return value if math.isfinite(value) else MISSING
+
+
+def _json(word: str, wanted: type) -> Any:
+    try:
+        value = json.loads(word, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return MISSING
+    return value if isinstance(value, wanted) else MISSING
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key is given twice")
+    return made

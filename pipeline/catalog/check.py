@@ -1,0 +1,166 @@
+"""A request held against its entry, field by field: every finding at once, nothing changed, no I/O."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.catalog.cells import typed_text
+from pipeline.catalog.entry import MISSING, Entry, Field, Rule, lookup
+from pipeline.catalog.wording import article, did_you_mean, json_type, listed, nearest, plain, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the catalog says about a request."""
+
+    path: str
+    message: str
+    warning: bool = False
+
+
+def check_request(entry: Entry, request: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong or doubtful in `{"model": …, "input": {…}, "parameters": {…}}`, in the order of the request."""
+    findings: list[Finding] = []
+    for section, other in ((entry.input, entry.parameters), (entry.parameters, entry.input)):
+        value = request.get(section.name, {})
+        findings += _check_members(section.fields, value, section.name, elsewhere=other)
+    for rule in entry.rules:
+        if entry.all_hold(rule.when, request):
+            findings += _check_rule(rule, request)
+    return findings
+
+
+def _check_members(
+    fields: Mapping[str, Field], value: Mapping[str, Any], path: str, elsewhere: Field | None = None
+) -> Iterator[Finding]:
+    for name, inner in value.items():
+        where = f"{path}.{name}"
+        if name in fields:
+            yield from _check_value(fields[name], inner, where)
+        elif elsewhere and name in elsewhere.fields:
+            yield Finding(where, f"no such field here; it belongs under {elsewhere.name}")
+        else:
+            hint = did_you_mean(name, fields) or (f"; known are {listed(sorted(fields), 'and')}" if fields else "")
+            yield Finding(where, f"the model has no such field{hint}")
+    for name, described in fields.items():
+        if described.required and name not in value:
+            yield Finding(f"{path}.{name}", f"is missing; the model requires it{_example(described)}")
+
+
+def _example(described: Field) -> str:
+    if len(described.enum) == 1:
+        return f": write {described.enum[0]}"
+    return f": {listed(described.enum)}" if described.enum else ""
+
+
+def _check_value(described: Field, value: Any, path: str) -> Iterator[Finding]:
+    if not _is_of_type(described.type, value):
+        yield Finding(path, _wrong_type(described, value))
+        return
+    if described.enum and not any(value == one and type(value) is type(one) for one in described.enum):
+        yield Finding(path, _not_in_enum(described.enum, value))
+    if described.ignored:
+        yield Finding(path, "is accepted but has no effect with this model", warning=True)
+    if isinstance(value, str):
+        yield from _check_text(described, value, path)
+    elif isinstance(value, list):
+        yield from _check_list(described, value, path)
+    elif isinstance(value, Mapping):
+        yield from _check_object(described, value, path)
+    else:
+        yield from _check_range(described, value, path)
+
+
+def _is_of_type(kind: str, value: Any) -> bool:
+    actual = json_type(value)
+    if kind == "number":
+        return actual in ("integer", "number")
+    return actual == ("text" if kind == "string" else kind)
+
+
+def _wrong_type(described: Field, value: Any) -> str:
+    wanted = article("text" if described.type == "string" else described.type)
+    if value is None:
+        return f"must be {wanted}, but it is null; leave the field out or give a value"
+    got = f"{shown(value)}" if isinstance(value, list | dict) else f"{article(json_type(value))} {shown(value)}"
+    if described.type == "string" and not isinstance(value, list | dict):
+        return f"must be {wanted}, not the {got.removeprefix('an ').removeprefix('a ')}; put it in quotes"
+    meant = typed_text(described, value) if isinstance(value, str) else MISSING
+    if meant is not MISSING:
+        return f"must be {wanted}, not the text {shown(value)}; write it without quotes"
+    if isinstance(value, float) and value.is_integer() and described.type == "integer":
+        return f"must be {wanted}, not {shown(value)}; write {int(value)}"
+    return f"must be {wanted}, not {got.replace('text ', 'the text ', 1)}"
+
+
+def _not_in_enum(enum: Sequence[Any], value: Any) -> str:
+    near = nearest(value, [one for one in enum if isinstance(one, str)]) if isinstance(value, str) else None
+    exact = f"; write {near} (the spelling counts)" if near and near.casefold() == str(value).casefold() else ""
+    meant = f"; did you mean {near}?" if near and not exact else ""
+    return f"{shown(value)} is not {'one of ' if len(enum) > 1 else ''}{listed(enum)}{exact or meant}"
+
+
+def _check_text(described: Field, value: str, path: str) -> Iterator[Finding]:
+    if described.required and path.count(".") == 1 and not value.strip():
+        yield Finding(path, "is empty; the model requires it")
+    if described.min_length is not None and len(value) < described.min_length:
+        yield Finding(path, f"has {len(value)} characters; the model wants at least {described.min_length}")
+    if described.max_length is not None and len(value) > described.max_length:
+        yield Finding(path, f"has {len(value)} characters; the model takes at most {described.max_length}")
+
+
+def _check_range(described: Field, value: float, path: str) -> Iterator[Finding]:
+    low, high = described.min, described.max
+    if (low is not None and value < low) or (high is not None and value > high):
+        allowed = (
+            (f"at least {low}" if high is None else f"at most {high}") if None in (low, high) else f"{low} to {high}"
+        )
+        yield Finding(path, f"{shown(value)} is out of range; the model takes {allowed}")
+
+
+def _check_list(described: Field, value: Sequence[Any], path: str) -> Iterator[Finding]:
+    if described.min_items is not None and len(value) < described.min_items:
+        yield Finding(path, f"has {len(value)} items; the model wants at least {described.min_items}")
+    if described.max_items is not None and len(value) > described.max_items:
+        yield Finding(path, f"has {len(value)} items; the model takes at most {described.max_items}")
+        return
+    if described.item:
+        for position, item in enumerate(value):
+            yield from _check_value(described.item, item, f"{path}.{position}")
+
+
+def _check_object(described: Field, value: Mapping[str, Any], path: str) -> Iterator[Finding]:
+    fields = described.fields_of(value)
+    if fields is not None:
+        yield from _check_members(fields, value, path)
+    elif (said := value.get(described.discriminator or "", MISSING)) is MISSING:
+        yield Finding(f"{path}.{described.discriminator}", f"is missing; it is {listed(described.variants)}")
+    else:
+        yield Finding(f"{path}.{described.discriminator}", _not_in_enum(tuple(described.variants), said))
+
+
+def _check_rule(rule: Rule, request: Mapping[str, Any]) -> Iterator[Finding]:
+    given = [path for path in rule.paths if lookup(request, path) not in (MISSING, None)]
+    absent = [path for path in rule.paths if path not in given]
+    if rule.verb == "require":
+        for path in absent:
+            yield Finding(path, f"is missing; {_reason(rule, request)}", rule.warning)
+    elif not given:
+        exactly = "exactly one" if rule.verb == "require_one" else "at least one"
+        yield Finding(rule.paths[0], f"is missing; give {exactly} of {listed(rule.paths, 'and')}", rule.warning)
+    elif rule.verb == "require_one" and len(given) > 1:
+        yield Finding(given[1], f"excludes {given[0]}; give exactly one of {listed(rule.paths, 'and')}", rule.warning)
+
+
+def _reason(rule: Rule, request: Mapping[str, Any]) -> str:
+    """Why the rule asks for the field, in words that name what the author wrote."""
+    if rule.why:
+        return f"the model requires it ({rule.why})"
+    because = []
+    for condition in rule.when:
+        value = lookup(request, condition.path)
+        said = (
+            condition.path if value is MISSING or condition.test == "present" else f"{condition.path}: {shown(value)}"
+        )
+        because.append(said if value is not MISSING else f"{said} by default")
+    return f"the model requires it with {plain(listed(because, 'and'), 200)}" if because else "the model requires it"
