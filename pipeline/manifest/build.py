@@ -1,0 +1,283 @@
+"""One row made a job, or everything that is wrong with it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.catalog import Catalog, Entry, MediaValue, check_request, did_you_mean, nearest, plain, shown
+from pipeline.core.jobs import Job, LocalFile, Source
+from pipeline.manifest.media import MediaReader
+from pipeline.manifest.outputs import DEFAULT_TEMPLATE, OutputError, is_reserved, render_output
+from pipeline.manifest.rows import Problems, Row
+from pipeline.manifest.values import forbidden
+
+DEFAULT_MODEL = "Wan-AI/Wan2.2-I2V"
+JOB_KEYS = ("id", "model", "input", "parameters", "output", "metadata")
+DEFAULT_KEYS = JOB_KEYS[1:]
+SECTIONS = ("input", "parameters", "metadata")
+LONGEST_ID = 128
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What became of a row: the job where nothing is wrong, and in any case what must not occur twice."""
+
+    line: int
+    job_id: str | None
+    named: bool
+    """The author gave the id."""
+    output: str | None
+    job: Job | None
+
+
+class Builder:
+    """Makes jobs of the rows of one manifest."""
+
+    def __init__(
+        self, file: str, defaults: Row | None, catalog: Catalog, media: MediaReader, problems: Problems
+    ) -> None:
+        self._file = file
+        self._catalog = catalog
+        self._media = media
+        self._problems = problems
+        self._defaults = defaults or Row(0, {})
+        self._usable_defaults = {
+            name: value
+            for name, value in self._defaults.values.items()
+            if _shape_complaint(name, value, DEFAULT_KEYS) is None
+        }
+
+    def check_defaults(self) -> None:
+        """Report what is wrong with the shape of `defaults`, once for all jobs."""
+        for name, value in self._defaults.values.items():
+            if complaint := _shape_complaint(name, value, DEFAULT_KEYS):
+                line = self._defaults.lines.get(name, self._defaults.line)
+                self._problems.add(line, complaint, path=f"defaults.{name}")
+
+    def build(self, row: Row) -> Built:
+        """The job, with its local files read; what is wrong goes to the problems, each under its own line."""
+        return _Building(
+            row, self._usable_defaults, self._defaults.lines, self._problems, self._media, self._catalog
+        ).made(self._file)
+
+
+class _Building:
+    """The making of one job."""
+
+    def __init__(
+        self,
+        row: Row,
+        defaults: Mapping[str, Any],
+        default_lines: Mapping[str, int],
+        problems: Problems,
+        media: MediaReader,
+        catalog: Catalog,
+    ) -> None:
+        self._row = row
+        self._default_lines = default_lines
+        self._problems = problems
+        self._media = media
+        self._catalog = catalog
+        self._bad = not row.sound
+        self._given = {name: value for name, value in row.values.items() if value is not None}
+        self._merged = _merged(defaults, self._given)
+        raw_id = self._given.get("id")
+        self._job_id = raw_id if isinstance(raw_id, str) and _id_complaint(raw_id) is None else None
+
+    def made(self, file: str) -> Built:
+        self._check_shape()
+        model = self._merged.get("model", DEFAULT_MODEL)
+        sections = {name: self._section(name) for name in SECTIONS}
+        request = {"model": model, "input": sections["input"], "parameters": sections["parameters"]}
+        files: tuple[LocalFile, ...] = ()
+        if isinstance(model, str):
+            files = self._check_request(model, request)
+        for path, complaint in forbidden(sections["metadata"], "metadata"):
+            self._add(path, complaint)
+        named = "id" in self._given
+        digest = None if self._bad else _digest(request, files)
+        job_id = self._job_id if named or digest is None else f"j-{digest[:20]}"
+        output = self._output({**request, "metadata": sections["metadata"]}, job_id)
+        if self._bad or digest is None or job_id is None or output is None:
+            return Built(self._row.line, job_id, named, output, None)
+        source = Source(file, self._row.line)
+        job = Job(
+            job_id,
+            digest,
+            model,
+            sections["input"],
+            sections["parameters"],
+            output,
+            source,
+            sections["metadata"],
+            files,
+        )
+        return Built(self._row.line, job_id, named, output, job)
+
+    def _check_shape(self) -> None:
+        for name, value in self._given.items():
+            if complaint := _shape_complaint(name, value, JOB_KEYS):
+                near = self._home_of(name) if name not in JOB_KEYS else None
+                self._add(name, f"a job has no such key; {near}" if near else complaint)
+
+    def _home_of(self, name: str) -> str | None:
+        model = self._merged.get("model", DEFAULT_MODEL)
+        for section in ("input", "parameters"):
+            if isinstance(model, str) and self._catalog.field(model, f"{section}.{name}"):
+                return f"it belongs under {section}"
+        return None
+
+    def _section(self, name: str) -> dict[str, Any]:
+        value = self._merged.get(name)
+        return value if isinstance(value, dict) else {}
+
+    def _check_request(self, model: str, request: dict[str, Any]) -> tuple[LocalFile, ...]:
+        entry = self._catalog.entry_for(model, request)
+        values = list(entry.media_values(request)) if entry else []
+        long = {value.path for value in values}
+        hopeless = set()
+        for section in ("input", "parameters"):
+            for path, complaint in forbidden(request[section], section, long):
+                hopeless.add(path)
+                self._add(path, complaint)
+        if entry is None:
+            self._add(*self._catalog.why_none(model))
+            return ()
+        self._check_status(entry, model)
+        for finding in check_request(entry, request):
+            if finding.path not in hopeless:
+                (self._warn if finding.warning else self._add)(finding.path, finding.message)
+        return tuple(self._files([value for value in values if value.path not in hopeless], request))
+
+    def _check_status(self, entry: Entry, model: str) -> None:
+        if entry.status == "withdrawn":
+            self._add("model", f"{plain(model)} was withdrawn by the vendor; choose a current model")
+        elif entry.status == "superseded":
+            self._warn("model", f"{plain(model)} is superseded by a newer model of the vendor", general=True)
+
+    def _files(self, values: list[MediaValue], request: Mapping[str, Any]) -> Iterator[LocalFile]:
+        for value in values:
+            judged = self._media.judge(value)
+            if judged.problem:
+                self._add(value.path, judged.problem)
+            elif judged.warning:
+                self._warn(value.path, judged.warning, general=judged.general)
+            if judged.file:
+                self._check_mime(judged.file, request)
+                yield judged.file
+
+    def _check_mime(self, file: LocalFile, request: Mapping[str, Any]) -> None:
+        """Where the request says the type beside the bytes, the two must agree."""
+        *around, _ = file.field.split(".")
+        value: Any = request
+        for name in around:
+            value = value[int(name)] if isinstance(value, list) else value[name]
+        said = value.get("mimeType") if isinstance(value, Mapping) else None
+        if isinstance(said, str) and said != file.mime:
+            self._add(
+                ".".join((*around, "mimeType")), f"says {shown(said)}, but the file is {file.mime}; write {file.mime}"
+            )
+
+    def _output(self, request: Mapping[str, Any], job_id: str | None) -> str | None:
+        template = self._merged.get("output", DEFAULT_TEMPLATE)
+        if not isinstance(template, str) or not isinstance(request["model"], str):
+            return None
+        try:
+            # A row without a usable id still has its template looked at.
+            output = render_output(template, job_id or "id", self._row.line, request)
+        except OutputError as error:
+            self._add("output", str(error))
+            return None
+        return output if job_id else None
+
+    def _add(self, path: str, message: str) -> None:
+        self._bad = True
+        line, own = self._place(path)
+        if own:
+            self._problems.add(line, message, job_id=self._job_id, path=path)
+        elif self._problems.first_time(path, message):
+            self._problems.add(line, message, path=f"defaults.{path}")
+
+    def _warn(self, path: str, message: str, *, general: bool = False) -> None:
+        line, own = self._place(path)
+        if own and not general:
+            self._problems.warn(line, message, job_id=self._job_id, path=path)
+        elif self._problems.first_time(path, message):
+            self._problems.warn(
+                line, message, job_id=self._job_id if own else None, path=path if own else f"defaults.{path}"
+            )
+
+    def _place(self, path: str) -> tuple[int, bool]:
+        """The line of the key at fault, and whether it stands in the job and not in `defaults`."""
+        if path not in self._row.lines and path in self._default_lines:
+            return self._default_lines[path], False
+        names = path.split(".")
+        for length in range(len(names), 0, -1):
+            line = self._row.lines.get(".".join(names[:length]))
+            if line is not None:
+                return line, True
+        return self._row.line, True
+
+
+def _shape_complaint(name: str, value: Any, keys: tuple[str, ...]) -> str | None:
+    """What is wrong with a member of a job (or of `defaults`) before anything is known of the model."""
+    if name == "id" and name not in keys:
+        return "an id belongs to one job; write it there"
+    if name not in keys:
+        hint = did_you_mean(name, keys) if nearest(name, keys) else f"; known are {', '.join(keys)}"
+        return f"a job has no such key{hint}"
+    if name in SECTIONS:
+        return None if isinstance(value, dict | None) else f"must be a mapping, not {shown(value)}"
+    if value is not None and not isinstance(value, str):
+        return f"must be text, not {shown(value)}; write it in quotes"
+    if name == "id" and value is not None:
+        return _id_complaint(value)
+    return None if value is None or value.strip() else "is empty; leave it out or give a value"
+
+
+def _id_complaint(job_id: str) -> str | None:
+    if not job_id.strip():
+        return "is empty; leave it out or give a value"
+    if len(job_id) > LONGEST_ID:
+        return f"has {len(job_id)} characters; an id has at most {LONGEST_ID}"
+    if not _ID.fullmatch(job_id):
+        better = re.sub(r"[^A-Za-z0-9._-]+", "-", job_id).lstrip("._-")[:LONGEST_ID]
+        mend = f"; write {better}" if better else ""
+        return f"{shown(job_id)} is no id: letters, digits, '.', '_' and '-' only, a letter or digit first{mend}"
+    if is_reserved(job_id):
+        return f"{shown(job_id)} is a reserved device name on Windows; choose another id"
+    return None
+
+
+def _merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The job over the defaults: mappings are merged at every depth, anything else is replaced."""
+    merged = dict(defaults)
+    for name, value in given.items():
+        under = merged.get(name)
+        merged[name] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _digest(request: Mapping[str, Any], files: tuple[LocalFile, ...]) -> str:
+    """SHA-256 of what is bought, local files by their bytes, so that a renamed file is the same purchase."""
+    bought = request
+    for file in files:
+        bought = _replaced(bought, file.field.split("."), {"sha256": file.sha256})
+    text = json.dumps(bought, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _replaced(value: Any, path: list[str], new: Any) -> Any:
+    """A copy of the value with something else at the path."""
+    if not path:
+        return new
+    first, *rest = path
+    if isinstance(value, list):
+        place = int(first)
+        return [*value[:place], _replaced(value[place], rest, new), *value[place + 1 :]]
+    return {**value, first: _replaced(value[first], rest, new)}

@@ -1,0 +1,224 @@
+"""The bytes of a manifest: opened as often as needed, checked to be UTF-8 text, line by line or as a stream."""
+
+import codecs
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.catalog import did_you_mean, plain
+from pipeline.core.errors import ManifestError, Problem
+from pipeline.manifest.rows import BrokenFileError
+
+LONGEST_LINE = 32_000_000
+"""Bytes of one line, and of one value of a YAML file: more than the largest media value (28 MB) needs."""
+STDIN = "stdin"
+
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+"""Characters that YAML does not allow in a file."""
+_CSV_HEADER = re.compile(r'"?[A-Za-z][\w. -]*"?([,;\t] *"?[\w. -]*"?)*')
+_SAVE_AS_UTF8 = "save the file as UTF-8"
+
+
+class Kind(StrEnum):
+    """The three formats."""
+
+    YAML = "YAML"
+    CSV = "CSV"
+    JSONL = "JSONL"
+
+
+SUFFIXES = {".yaml": Kind.YAML, ".yml": Kind.YAML, ".csv": Kind.CSV, ".jsonl": Kind.JSONL, ".ndjson": Kind.JSONL}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A manifest that can be read again and again."""
+
+    name: str
+    """The stem of the file's name, `stdin` for standard input."""
+    file: str
+    """As the user named it, for messages."""
+    folder: Path
+    """Where relative paths of local files start."""
+    kind: Kind
+    path: Path | None
+    spool: BinaryIO | None = None
+    """An unnamed temporary file with what came through standard input."""
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """The bytes from the start, a byte order mark skipped. Raises `ManifestError` and `BrokenFileError`."""
+        if self.spool is not None:
+            self.spool.seek(0)
+            _skip_mark(self.spool)
+            yield self.spool
+            return
+        assert self.path is not None  # noqa: S101  # a source has a path or a spool
+        with _opened(self.path, self.file) as stream:
+            _skip_mark(stream)
+            yield stream
+
+    def close(self) -> None:
+        """Forget what came through standard input."""
+        if self.spool is not None:
+            self.spool.close()
+
+
+def source_of(path: str | Path) -> Source:
+    """The source that a command-line argument names; `-` is standard input. Raises `ManifestError`."""
+    if str(path) == "-":
+        return _standard_input(sys.stdin.buffer)
+    file, path = str(path), Path(path)
+    if "\0" in file:
+        raise _refused(file, "no file can have this name: it contains a NUL character")
+    with _opened(path, file):
+        pass
+    return Source(path.stem, file, path.absolute().parent, _kind_of(path, file), path)
+
+
+def _standard_input(stream: BinaryIO) -> Source:
+    spool = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the manifest, which closes it
+    shutil.copyfileobj(stream, spool)
+    spool.seek(0)
+    return Source(STDIN, STDIN, Path.cwd(), sniff(spool.read(65_536)), None, spool)
+
+
+def sniff(beginning: bytes) -> Kind:
+    """The format of a manifest without a name, from its first line that is neither blank nor a comment.
+
+    A line that starts with `{`, goes on, and does not name `jobs` is JSONL. A line of nothing but words between
+    commas (semicolons, tabs) is a CSV header. Everything else is YAML.
+    """
+    text = beginning.decode("utf-8-sig", errors="replace")
+    lines = (line.strip() for line in text.splitlines())
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    if first.startswith("{") and first != "{" and not re.match(r"\{[^:]*\bjobs\b", first):
+        return Kind.JSONL
+    return Kind.CSV if _CSV_HEADER.fullmatch(first) else Kind.YAML
+
+
+def _kind_of(path: Path, file: str) -> Kind:
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    if suffix == ".json":
+        raise _refused(file, "a JSON document is no manifest; write one job object a line and name the file .jsonl")
+    known = "a manifest is named .yaml, .yml, .csv, .jsonl or .ndjson"
+    near = did_you_mean(suffix, SUFFIXES) if suffix else ""
+    raise _refused(file, f"the suffix {plain(suffix) or '(none)'} says no format; {known}{near}")
+
+
+def _refused(file: str, message: str) -> ManifestError:
+    return ManifestError([Problem(plain(file, 1000), None, None, None, message)])
+
+
+@contextmanager
+def _opened(path: Path, file: str) -> Iterator[BinaryIO]:
+    try:
+        if path.is_dir():
+            raise _refused(file, "is a directory; name the manifest file in it")
+        if path.exists() and not path.is_file():
+            raise _refused(file, "is not a regular file; write - to read from standard input")
+        stream = path.open("rb")
+    except FileNotFoundError as exc:
+        raise _refused(file, f"there is no such file{_sibling(path)}") from exc
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise _refused(file, f"cannot be read: {reason}; check the name and its permissions") from exc
+    with stream:
+        yield stream
+
+
+def _sibling(path: Path) -> str:
+    try:
+        names = [one.name for one in path.absolute().parent.iterdir() if one.suffix.lower() in SUFFIXES]
+    except OSError:
+        return "; neither is its folder, or it cannot be read"
+    return did_you_mean(path.name, names) or "; check the name"
+
+
+def _skip_mark(stream: BinaryIO) -> None:
+    """Step over a UTF-8 byte order mark; refuse the other encodings that give themselves away."""
+    start = stream.read(4)
+    for mark, name in (
+        (codecs.BOM_UTF32_LE, "UTF-32"),
+        (codecs.BOM_UTF16_LE, "UTF-16"),
+        (codecs.BOM_UTF16_BE, "UTF-16"),
+    ):
+        if start.startswith(mark):
+            raise BrokenFileError(1, f"is {name} text; {_SAVE_AS_UTF8}")
+    if start[:1] == b"\0" or start[1:2] == b"\0":
+        raise BrokenFileError(1, f"contains NUL bytes as UTF-16 text does; {_SAVE_AS_UTF8}")
+    stream.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
+
+
+def text_lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Each line with its number and its line end. Raises `BrokenFileError` for what is no text.
+
+    A line longer than `LONGEST_LINE` is refused before it is read whole.
+    """
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise BrokenFileError(
+                number, f"the line is longer than {LONGEST_LINE // 10**6} MB; name large media by path or URL"
+            )
+        if b"\0" in line:
+            raise BrokenFileError(
+                number, "contains a NUL byte; no text has one: the file is damaged or of another kind"
+            )
+        try:
+            yield number, line.decode()
+        except UnicodeDecodeError as exc:
+            raise _not_utf8(number, exc.object[exc.start], exc.start + 1) from exc
+
+
+def _not_utf8(line: int, byte: int, column: int | None) -> BrokenFileError:
+    where = f" in column {column}" if column else ""
+    return BrokenFileError(
+        line, f"is not UTF-8 text (byte 0x{byte:02X}{where}), probably Latin-1 or Windows-1252; {_SAVE_AS_UTF8}"
+    )
+
+
+class TextGuard:
+    """A stream for the YAML parser that gives out nothing but sound UTF-8 text, and no endless value."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._since_rest = 0
+        self.lines = 0
+        """Line breaks given out so far."""
+
+    def read(self, size: int = 65_536, /) -> bytes:
+        """The next bytes. Raises `BrokenFileError`."""
+        data = self._stream.read(min(size, 65_536))
+        try:
+            text = self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as exc:
+            line = self.lines + 1 + exc.object[: exc.start].count(b"\n")
+            raise _not_utf8(line, exc.object[exc.start], None) from exc
+        if hit := _UNREADABLE.search(text):
+            name = "a NUL byte" if hit[0] == "\0" else f"the control character U+{ord(hit[0]):04X}"
+            line = self.lines + 1 + text.count("\n", 0, hit.start())
+            raise BrokenFileError(line, f"contains {name}; remove it (YAML text has none)")
+        self.lines += data.count(b"\n")
+        self._since_rest += len(data)
+        if self._since_rest > LONGEST_LINE + 65_536:
+            raise BrokenFileError(
+                self.lines + 1,
+                f"a single value is longer than {LONGEST_LINE // 10**6} MB; name large media by path or URL",
+            )
+        return data
+
+    def rest(self) -> None:
+        """The parser has come to an end of something: the next value may be long again."""
+        self._since_rest = 0
