@@ -1,0 +1,366 @@
+"""JSON of the ModelVerse task API to core values and back (source: modelverse-api.md §4 to §7.1). Pure.
+
+Every member is decoded on its own, so that nonsense in one of them never hides a task id or a state in another.
+"""
+
+import base64
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pipeline.core.jobs import Failure, Job, LocalFile, MediaForm, Stage, Task, TaskReport, TaskState
+
+WAN22_I2V = "Wan-AI/Wan2.2-I2V"
+"""The one model with two request forms (§14)."""
+
+EXCERPT_CHARS = 500
+_ID_CHARS = 128
+_WORD_CHARS = 64
+_REASON_CHARS = 1000
+
+_EARLIEST = 946_684_800.0
+_LATEST = 4_102_444_800.0
+"""The years 2000 to 2100 in Unix seconds: a stamp outside is zero, milliseconds or nonsense."""
+
+STATES: Mapping[str, TaskState] = {
+    "pending": TaskState.PENDING,
+    "queued": TaskState.PENDING,
+    "submitted": TaskState.PENDING,
+    "running": TaskState.RUNNING,
+    "processing": TaskState.RUNNING,
+    "in_progress": TaskState.RUNNING,
+    "success": TaskState.SUCCEEDED,
+    "succeeded": TaskState.SUCCEEDED,
+    "succeed": TaskState.SUCCEEDED,
+    "completed": TaskState.SUCCEEDED,
+    "failure": TaskState.FAILED,
+    "failed": TaskState.FAILED,
+    "fail": TaskState.FAILED,
+    "error": TaskState.FAILED,
+    "rejected": TaskState.FAILED,
+    "timeout": TaskState.FAILED,
+    "expired": TaskState.EXPIRED,
+    "cancelled": TaskState.CANCELLED,
+    "canceled": TaskState.CANCELLED,
+}
+"""Status words in lower case (§6). A word that is not here is not an end."""
+
+KLING_CODES: Mapping[str, re.Pattern[str]] = {
+    "006001094": re.compile(r"\b0*6001094\b|task resources? insufficient", re.IGNORECASE),
+    "006001095": re.compile(r"\b0*6001095\b"),
+    "006001099": re.compile(r"\b0*6001099\b"),
+}
+"""Numbers that may stand in an error envelope or in a failed task's reason (§7.5), the zeros lost where JSON took them
+for a number: resources insufficient, bad task response, task creation error."""
+
+_LONE_SURROGATE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+
+Hide = Callable[[str], str]
+"""Takes the API key out of a text of the service before anybody sees it."""
+
+
+class UnreadableError(Exception):
+    """An answer does not say what was asked for; `code` is `empty_answer`, `not_json`, `no_task_id` or `no_status`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error envelope (§7.1)."""
+
+    code: str
+    """In lower case; empty where the service gave none."""
+    message: str
+    request_id: str | None = None
+
+
+_NOTHING = msgspec.Raw()
+
+
+class _Body(msgspec.Struct):
+    output: msgspec.Raw = _NOTHING
+    usage: msgspec.Raw = _NOTHING
+    request_id: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+    code: msgspec.Raw = _NOTHING
+    message: msgspec.Raw = _NOTHING
+
+
+class _Output(msgspec.Struct):
+    task_id: msgspec.Raw = _NOTHING
+    task_status: msgspec.Raw = _NOTHING
+    urls: msgspec.Raw = _NOTHING
+    error_message: msgspec.Raw = _NOTHING
+    submit_time: msgspec.Raw = _NOTHING
+    finish_time: msgspec.Raw = _NOTHING
+
+
+class _Error(msgspec.Struct):
+    code: msgspec.Raw = _NOTHING
+    message: msgspec.Raw = _NOTHING
+    param: msgspec.Raw = _NOTHING
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_OUTPUT = msgspec.json.Decoder(_Output)
+_ERROR = msgspec.json.Decoder(_Error)
+_ANYTHING = msgspec.json.Decoder()
+
+
+# -- to the service
+
+
+def encode_submit(job: Job, media: Mapping[str, str], *, first_frame_form: bool = False) -> bytes:
+    """The body of a submit (§4), with `media` (dotted path to encoded file) in the places of local paths.
+
+    Empty `input` and `parameters` are left out. `first_frame_form` sends Wan2.2-I2V's `image_url` as
+    `first_frame_url` (§14). The job stays as it is. Raises UnicodeEncodeError where a text is no Unicode.
+    """
+    request: dict[str, Any] = {"model": job.model, "input": job.input, "parameters": job.parameters}
+    for path, text in media.items():
+        request = _replaced(request, path.split("."), text)
+    if first_frame_form and job.model == WAN22_I2V:
+        request["input"] = _with_first_frame(request["input"])
+    return msgspec.json.encode({name: value for name, value in request.items() if value}, enc_hook=_as_dict)
+
+
+def encode_media(file: LocalFile, content: bytes) -> str:
+    """The bytes of a local file in the form that the model wants (§11)."""
+    text = base64.b64encode(content).decode("ascii")
+    # Seedance refuses a data URI whose type is not in lower case; no model minds.
+    return f"data:{file.mime.lower()};base64,{text}" if file.form is MediaForm.DATA_URI else text
+
+
+def _replaced(whole: Any, path: Sequence[str], text: str) -> Any:
+    """A copy of `whole` with `text` at `path`; what lies beside the path is shared."""
+    if not path:
+        return text
+    here, rest = path[0], path[1:]
+    if isinstance(whole, Mapping):
+        return {**whole, here: _replaced(whole[here], rest, text)}
+    items = list(whole)
+    items[int(here)] = _replaced(items[int(here)], rest, text)
+    return items
+
+
+def _with_first_frame(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "first_frame_url" in given:
+        return given
+    return {("first_frame_url" if name == "image_url" else name): value for name, value in given.items()}
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    """Read-only mappings, which the encoder does not know."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise NotImplementedError(f"{type(value).__name__} has no form in JSON")
+
+
+# -- from the service
+
+
+def unhidden(text: str) -> str:
+    """The `Hide` of someone without a key."""
+    return text
+
+
+def decode_accepted(body: bytes, base_url: str, *, hide: Hide = unhidden) -> Task:
+    """The task that a submit's answer tells of. Raises `UnreadableError` where there is no `output.task_id`."""
+    whole = _read(body)
+    output = _read_output(whole)
+    task_id = _task_id(output.task_id) if output else None
+    if task_id is None:
+        raise UnreadableError("no_task_id", "the answer holds no task id")
+    return Task(task_id, base_url, _text(whole.request_id, _ID_CHARS, hide))
+
+
+def decode_report(body: bytes, *, hide: Hide = unhidden) -> TaskReport:
+    """One answer to a status question (§5). Raises `UnreadableError` where there is no `output`.
+
+    Everything but the status is optional: what is missing, null or of a wrong type counts as not said.
+    """
+    whole = _read(body)
+    output = _read_output(whole)
+    if output is None:
+        raise UnreadableError("no_status", "the answer holds no status")
+    word = _text(output.task_status, _WORD_CHARS, hide) or ""
+    state = STATES.get(word.lower(), TaskState.UNRECOGNISED)
+    return TaskReport(
+        state=state,
+        word=word,
+        urls=_urls(output.urls),
+        error_message=_text(output.error_message, _REASON_CHARS, hide),
+        submit_time=_moment(output.submit_time),
+        finish_time=_moment(output.finish_time),
+        usage=_usage(whole.usage, hide),
+        request_id=_text(whole.request_id, _ID_CHARS, hide),
+        excerpt=excerpt(body, hide=hide) if state.ended or state is TaskState.UNRECOGNISED else "",
+    )
+
+
+def decode_refusal(body: bytes, *, hide: Hide = unhidden) -> Refusal | None:
+    """The error envelope in a body, or None where there is none (HTML of a proxy, an empty body, a good answer).
+
+    `error` may be a bare sentence, and `code` and `message` may stand at the top.
+    """
+    try:
+        whole = _read(body)
+    except UnreadableError:
+        return None
+    error = _read_error(whole)
+    code = (_text(error.code, _WORD_CHARS, hide) or "").lower()
+    message = _text(error.message, EXCERPT_CHARS, hide) or ""
+    if not code and not message:
+        return None
+    # `param` carries the request id, whatever its name says (§7.1).
+    request_id = _text(whole.request_id, _ID_CHARS, hide) or _text(error.param, _ID_CHARS, hide)
+    return Refusal(code, message, request_id)
+
+
+def excerpt(body: bytes, limit: int = EXCERPT_CHARS, *, hide: Hide = unhidden) -> str:
+    """The beginning of a body for people: at most `limit` characters, on one line, without control characters."""
+    # The key goes first: a cut through its middle would leave half of it.
+    return clean(hide(_decoded(body)), limit)
+
+
+def clean(text: str, limit: int) -> str:
+    """At most `limit` printable characters; everything else, lone surrogates too, becomes single spaces."""
+    head = text[: 4 * limit]
+    if not head.isprintable():
+        head = "".join(char if char.isprintable() else " " for char in head)
+    return " ".join(head.split())[:limit].rstrip()
+
+
+def _decoded(body: bytes) -> str:
+    """As text, whatever the bytes: a proxy's GBK must not cost us a task id."""
+    return body.decode("utf-8", "replace").removeprefix("\ufeff").strip("\0 \t\r\n")
+
+
+def _read(body: bytes) -> _Body:
+    text = _decoded(body)
+    if not text:
+        raise UnreadableError("empty_answer", "the answer is empty")
+    try:
+        try:
+            return _BODY.decode(text)
+        except msgspec.DecodeError:
+            # A text that the service cut in the middle of an emoji must not hide the state beside it.
+            return _BODY.decode(_LONE_SURROGATE.sub(r"\\ufffd", text))
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        raise UnreadableError("not_json", "the answer is not a JSON object") from exc
+
+
+def _read_output(whole: _Body) -> _Output | None:
+    try:
+        return _OUTPUT.decode(whole.output)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _read_error(whole: _Body) -> _Error:
+    if isinstance(_value(whole.error), str):
+        return _Error(whole.code, whole.error)
+    try:
+        return _ERROR.decode(whole.error)
+    except (msgspec.MsgspecError, RecursionError):
+        return _Error(whole.code, whole.message)
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    """What stands there; None where it is missing, null or beyond what JSON can carry."""
+    if not bytes(raw):
+        return None
+    try:
+        return _ANYTHING.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _task_id(raw: msgspec.Raw) -> str | None:
+    """Opaque: a string as it is, a number as it is written (no detour through floats)."""
+    value = _value(raw)
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return bytes(raw).decode("ascii")
+    return None
+
+
+def _text(raw: msgspec.Raw, limit: int, hide: Hide) -> str | None:
+    """Words for people, from a string or anything else that is not empty."""
+    value = _value(raw)
+    if value is None or value in ("", {}, []):
+        return None
+    text = value if isinstance(value, str) else bytes(raw).decode("utf-8", "replace")
+    return clean(hide(text), limit) or None
+
+
+def _urls(raw: msgspec.Raw) -> tuple[str, ...]:
+    value = _value(raw)
+    return tuple(url for url in value if isinstance(url, str) and url.strip()) if isinstance(value, list) else ()
+
+
+def _moment(raw: msgspec.Raw) -> float | None:
+    """Unix seconds from an integer, a fraction or a numeric text."""
+    value = _value(raw)
+    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,20}(\.\d{1,20})?\s*", value, re.ASCII):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if _EARLIEST <= value <= _LATEST else None
+
+
+def _usage(raw: msgspec.Raw, hide: Hide) -> Mapping[str, Any]:
+    value = _value(raw)
+    if not isinstance(value, dict):
+        return {}
+    return {
+        clean(hide(name), _WORD_CHARS): clean(hide(amount), EXCERPT_CHARS) if isinstance(amount, str) else amount
+        for name, amount in value.items()
+        if isinstance(amount, str) or (_is_number(amount) and math.isfinite(amount))
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# -- tasks that ended badly
+
+_WRAPPED = re.compile(
+    r"\s*code\s*=\s*(?P<code>[^,;\s]*)\s*[,;]?\s*(?:message\s*=\s*(?P<message>.*))?", re.DOTALL | re.IGNORECASE
+)
+_MODERATION = re.compile(r"sensitive|inspection|moderation|copyright|real person|敏感|审核", re.IGNORECASE)
+
+
+def task_failure(report: TaskReport) -> Failure:
+    """Why a task ended badly (§7.5), for a report whose state is a bad end.
+
+    The code is `expired`, `cancelled`, `moderation`, the upstream's own in lower case, or `failed`.
+    """
+    given = report.error_message or ""
+    wrapped = _WRAPPED.fullmatch(given)
+    message = ((wrapped["message"] or "") if wrapped else given).strip()
+    if report.state is TaskState.EXPIRED:
+        return Failure(Stage.GENERATE, "expired", message or "the task outlived its time at the service")
+    if report.state is TaskState.CANCELLED:
+        return Failure(Stage.GENERATE, "cancelled", message or "the task was cancelled at the service")
+    return Failure(Stage.GENERATE, _reason_code(given, wrapped), message or "the service gave no reason")
+
+
+def _reason_code(given: str, wrapped: re.Match[str] | None) -> str:
+    if _MODERATION.search(given):
+        return "moderation"
+    kling = next((code for code, words in KLING_CODES.items() if words.search(given)), "")
+    upstream = re.sub(r"[^a-z0-9_.-]", "", wrapped["code"].lower())[:_WORD_CHARS] if wrapped else ""
+    return kling or upstream or "failed"
