@@ -5,6 +5,7 @@ PipelineError                  the shell prints it in one line and exits with `e
  │    ├── ManifestError        all problems of a manifest at once
  │    └── SettingsError
  ├── FolderBusyError           75: another run holds the output folder
+ ├── StoppedError              3: a stop came before there was anything to run
  ├── FolderError               3: the output folder cannot be written or read
  │    └── LedgerError          the ledger cannot go on (disk full, damaged, made by a newer version)
  ├── ServiceError              an answer of the service, or the lack of one
@@ -86,6 +87,12 @@ class FolderBusyError(PipelineError):
     """Another run holds the output folder."""
 
     exit_code = 75
+
+
+class StoppedError(PipelineError):
+    """The run was stopped before the manifest was enrolled; nothing was submitted."""
+
+    exit_code = 3
 
 
 class FolderError(PipelineError):

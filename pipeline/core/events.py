@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pipeline.core.jobs import JobState, Outcome
+from pipeline.core.jobs import Job, JobState, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class BatchStarted(Event):
 class JobMoved(Event):
     """A job entered a state. The change is already on its way to the ledger."""
 
-    job_id: str
+    job: Job
     state: JobState
     attempt: int
     task_id: str | None = None
@@ -44,6 +44,7 @@ class CallFailed(Event):
     code: str
     message: str
     retry_in: float
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,11 @@ class StrangeStatus(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskLeft(Event):
-    """A task is no longer watched in this run; it stays `running` for the next one."""
+class JobLeft(Event):
+    """A job is no longer looked after in this run; it keeps its state for the next one."""
 
     job_id: str
+    state: JobState
     reason: str
 
 
@@ -86,6 +88,7 @@ class Stopping(Event):
     """Nothing new is submitted in this run any more, and why."""
 
     reason: str
+    """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`."""
     message: str
 
 

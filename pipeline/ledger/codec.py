@@ -1,0 +1,142 @@
+"""Values to columns and back: what the ledger keeps as JSON, and the record that a row makes."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from pipeline.core.jobs import (
+    Failure,
+    Job,
+    JobState,
+    LocalFile,
+    Outcome,
+    Record,
+    Source,
+    Stage,
+    StoredFile,
+    Task,
+    TaskReport,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The part of a job that no question is ever asked about: one JSON column."""
+
+    model: str
+    input: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    source: Source
+    files: tuple[LocalFile, ...]
+
+
+# -- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def to_json(value: object) -> str:
+    """JSON that `from_json` reads back exactly, lone surrogates (undecodable file names) included."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value))
+
+
+def from_json(text: str, kind: type[T]) -> T:
+    """What `to_json` wrote."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # an escaped lone surrogate, which only the standard library reads
+        return msgspec.convert(json.loads(text), kind)
+
+
+def to_clean_json(value: object) -> str:
+    """JSON that every strict reader accepts: a lone surrogate becomes U+FFFD, a number that is none becomes null."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_well_formed(msgspec.to_builtins(value))).decode()
+
+
+def well_formed(text: str) -> str:
+    """The text without lone surrogates, which SQLite cannot hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, dict):
+        return {_well_formed(key): _well_formed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_well_formed(item) for item in value]
+    return value
+
+
+# -- rows -----------------------------------------------------------------------------------------------------------
+
+
+def spec_of(job: Job) -> str:
+    """The spec column of a job."""
+    return to_json(Spec(job.model, job.input, job.parameters, job.metadata, job.source, job.files))
+
+
+def record_of(row: sqlite3.Row) -> Record:
+    """The record that a whole row of `jobs` makes."""
+    state = JobState(row["state"])
+    return Record(
+        job=_job_of(row),
+        state=state,
+        attempt=row["attempt"],
+        task=_task_of(row),
+        report=from_json(row["report"], TaskReport) if row["report"] else None,
+        submitted_at=row["submitted_at"],
+        outcome=_outcome_of(row, state) if state.ended else None,
+    )
+
+
+def files_of(text: str) -> tuple[StoredFile, ...]:
+    """The stored files of a `files` column."""
+    return from_json(text, tuple[StoredFile, ...])
+
+
+def _job_of(row: sqlite3.Row) -> Job:
+    spec = from_json(row["spec"], Spec)
+    return Job(
+        job_id=row["job_id"],
+        digest=row["digest"],
+        model=spec.model,
+        input=spec.input,
+        parameters=spec.parameters,
+        output=row["output"],
+        source=spec.source,
+        metadata=spec.metadata,
+        files=spec.files,
+    )
+
+
+def _task_of(row: sqlite3.Row) -> Task | None:
+    if row["task_id"] is None:
+        return None
+    return Task(row["task_id"], row["base_url"], row["request_id"])
+
+
+def _outcome_of(row: sqlite3.Row, state: JobState) -> Outcome:
+    files = files_of(row["files"]) if row["files"] else ()
+    return Outcome(state, files, failure_of(row))
+
+
+def failure_of(row: sqlite3.Row) -> Failure | None:
+    """Why the job of a whole row of `jobs` ended badly, where it did."""
+    if row["failure_code"] is None:
+        return None
+    stage = Stage(row["failure_stage"])
+    return Failure(stage, row["failure_code"], row["failure_message"], row["failure_status"])

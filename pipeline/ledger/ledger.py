@@ -1,0 +1,210 @@
+"""The ledger as the engine sees it: one method for each transition, each an awaitable that is done when it is durable.
+
+A transition is queued at the moment of the call and in the order of the calls. Its caller awaits it where it must be
+durable before the next step (the intent, the task id), and goes on at once where not. Questions take the same queue, so
+that they see everything that was asked for before them. Times are Unix seconds and come from the caller.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from pipeline.core.errors import LedgerError
+from pipeline.core.jobs import Failure, Job, JobState, Record, StoredFile, Task, TaskReport
+from pipeline.ledger import enrolment, queries, transitions
+from pipeline.ledger.enrolment import Enrolment, OnChanged
+from pipeline.ledger.transitions import Recovery
+from pipeline.ledger.writer import Committer, InlineCommitter
+
+AnyCommitter = Committer | InlineCommitter
+
+_COMMITTERS: dict[str, Callable[[Path], AnyCommitter]] = {"thread": Committer, "inline": InlineCommitter}
+
+
+class Ledger:
+    """What is true about every job of a batch. Whoever opens it holds the folder's lock.
+
+    Every method raises `LedgerError` (at once, or when awaited) where the ledger cannot go on. A transition that the
+    job's state does not allow raises `LedgerConflictError`, which is a bug of the caller.
+    """
+
+    def __init__(self, committer: AnyCommitter, run_id: str) -> None:
+        self._committer = committer
+        self._enqueue = committer.enqueue
+        self._run_id = run_id
+        self._closing = False
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        *,
+        run_id: str,
+        at: float,
+        committer: Literal["thread", "inline"] | Callable[[Path], AnyCommitter] = "thread",
+    ) -> Self:
+        """Open or create the folder's ledger, mend its results file, and note that a run began.
+
+        Raises `LedgerError` where the file is damaged, foreign, made by a newer version, or cannot be written.
+        """
+        make = _COMMITTERS[committer] if isinstance(committer, str) else committer
+        chosen = make(folder)
+        await chosen.start()
+        ledger = cls(chosen, run_id)
+        try:
+            await ledger._enqueue(transitions.begin_run, run_id, at)
+        except BaseException:
+            await ledger._close_quietly()
+            raise
+        return ledger
+
+    async def close(self, at: float | None = None) -> None:
+        """Carry out what is queued, finish the results file, and close; `at` is when the run ended in good order.
+
+        Raises `LedgerError` where the ledger is broken.
+        """
+        try:
+            if at is not None and not self._closing:
+                await self._enqueue(transitions.end_run, self._run_id, at)
+        finally:
+            self._closing = True
+            await self._committer.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self.close()
+        else:
+            await self._close_quietly()
+
+    async def _close_quietly(self) -> None:
+        """Close behind an error that is already on its way and says more."""
+        with suppress(LedgerError):
+            await self.close()
+
+    # -- enrolling and beginning ------------------------------------------------------------------------------------
+
+    def enroll(self, jobs: Iterable[Job], on_changed: OnChanged, at: float) -> asyncio.Future[Enrolment]:
+        """Enroll a manifest's jobs in one transaction; `jobs` is iterated on the ledger's thread and never held whole.
+
+        With `error`, a changed job means that nothing is enrolled; the answer names the changed ones. What else happens
+        to changed rows stands at `enrolment.enroll`. Raises `UsageError` where two jobs would write the same output,
+        and whatever iterating raises; then, too, nothing is enrolled.
+        """
+        return self._enqueue(enrolment.enroll, jobs, on_changed, at)
+
+    def recover(self, at: float) -> asyncio.Future[Recovery]:
+        """submitting → unknown, and failed at a download that was not given up → fetching. Once, before the crew."""
+        return self._enqueue(transitions.recover, self._run_id, at)
+
+    def retry_failed(self, select: str | None, at: float) -> asyncio.Future[int]:
+        """failed → queued where the id matches the shell pattern: another paid attempt each. Returns how many."""
+        return self._enqueue(transitions.retry_failed, select, at)
+
+    def resubmit_unknown(self, select: str | None, at: float) -> asyncio.Future[int]:
+        """unknown → queued where the id matches the shell pattern: some may be paid twice. Returns how many."""
+        return self._enqueue(transitions.resubmit_unknown, select, at)
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def counts(self) -> asyncio.Future[dict[JobState, int]]:
+        """How many jobs are in each state, every state named."""
+        return self._enqueue(queries.counts)
+
+    def submit_queue_size(self, select: str | None = None) -> asyncio.Future[int]:
+        """How many queued jobs match the shell pattern."""
+        return self._enqueue(queries.submit_queue_size, select)
+
+    def queued(self, *, select: str | None = None, after: int = 0, limit: int) -> asyncio.Future[queries.Page]:
+        """Up to `limit` queued jobs that match the shell pattern, each with its cursor, in the order of enrolment.
+
+        A job that is queued again while the cursor is beyond it is not met again in this pass.
+        """
+        return self._enqueue(queries.queued, select, after, limit)
+
+    def unfinished(self, *, after: int = 0, limit: int) -> asyncio.Future[queries.Page]:
+        """Up to `limit` jobs in submitting, running or fetching, each with its cursor, in the order of enrolment."""
+        return self._enqueue(queries.unfinished, after, limit)
+
+    def record(self, job_id: str) -> asyncio.Future[Record | None]:
+        """What is known of one job; None where it is not enrolled."""
+        return self._enqueue(queries.record, job_id)
+
+    def records(self, state: JobState, *, limit: int) -> asyncio.Future[list[Record]]:
+        """The first `limit` jobs in a state."""
+        return self._enqueue(queries.records, state, limit)
+
+    # -- submitting -------------------------------------------------------------------------------------------------
+
+    def intent(
+        self, job_id: str, *, base_url: str, body_digest: str, at: float, owner: str = "local", epoch: int = 0
+    ) -> asyncio.Future[int]:
+        """queued → submitting. Await it before the request leaves; returns the number of the attempt."""
+        return self._enqueue(
+            transitions.intent, job_id, base_url=base_url, body_digest=body_digest, at=at, owner=owner, epoch=epoch
+        )
+
+    def withdraw(self, job_id: str, at: float) -> asyncio.Future[None]:
+        """submitting → queued: surely nothing was created, so the attempt is not counted."""
+        return self._enqueue(transitions.withdraw, job_id, at)
+
+    def accepted(self, job_id: str, task: Task, at: float) -> asyncio.Future[None]:
+        """submitting → running; also unknown → running where the answer to a lost submit comes after all."""
+        return self._enqueue(transitions.accepted, job_id, task, at)
+
+    def refused(self, job_id: str, failure: Failure, at: float) -> asyncio.Future[None]:
+        """submitting → failed, or queued → failed where this machine refused before the intent: nothing was created."""
+        return self._enqueue(transitions.refused, self._run_id, job_id, failure, at)
+
+    def lost(self, job_id: str, failure: Failure, at: float) -> asyncio.Future[None]:
+        """submitting → unknown: a task may exist."""
+        return self._enqueue(transitions.lost, self._run_id, job_id, failure, at)
+
+    # -- the task ---------------------------------------------------------------------------------------------------
+
+    def finished(self, job_id: str, report: TaskReport, at: float) -> asyncio.Future[None]:
+        """running → fetching: the task ended well."""
+        return self._enqueue(transitions.finished, job_id, report, at)
+
+    def task_failed(self, job_id: str, report: TaskReport | None, failure: Failure, at: float) -> asyncio.Future[None]:
+        """running → failed: the task ended badly."""
+        return self._enqueue(transitions.task_failed, self._run_id, job_id, report, failure, at)
+
+    def vanished(self, job_id: str, failure: Failure, at: float) -> asyncio.Future[None]:
+        """running → unknown: the service no longer knows the task."""
+        return self._enqueue(transitions.vanished, self._run_id, job_id, failure, at)
+
+    # -- the videos -------------------------------------------------------------------------------------------------
+
+    def refreshed(self, job_id: str, report: TaskReport, at: float) -> asyncio.Future[None]:
+        """fetching, with the URLs of a newer answer."""
+        return self._enqueue(transitions.refreshed, job_id, report, at)
+
+    def downloaded(self, job_id: str, files: tuple[StoredFile, ...], at: float) -> asyncio.Future[None]:
+        """fetching → done: every video is on disk."""
+        return self._enqueue(transitions.downloaded, self._run_id, job_id, files, at)
+
+    def download_failed(self, job_id: str, failure: Failure, at: float, *, final: bool) -> asyncio.Future[None]:
+        """fetching → failed; unless that is final, the next run's `recover` tries the download again without paying."""
+        return self._enqueue(transitions.download_failed, self._run_id, job_id, failure, at, final=final)
+
+    # -- a person's decision ----------------------------------------------------------------------------------------
+
+    def resolve_task(self, job_id: str, task: Task, at: float) -> asyncio.Future[None]:
+        """unknown → running: somebody found the task."""
+        return self._enqueue(transitions.resolve_task, job_id, task, at)
+
+    def resolve_resubmit(self, job_id: str, at: float) -> asyncio.Future[None]:
+        """unknown → queued: somebody decided to buy another attempt."""
+        return self._enqueue(transitions.resolve_resubmit, job_id, at)
+
+    def resolve_write_off(self, job_id: str, at: float, message: str) -> asyncio.Future[None]:
+        """unknown → failed with the code `written_off`."""
+        return self._enqueue(transitions.resolve_write_off, self._run_id, job_id, at, message)

@@ -1,0 +1,151 @@
+"""Questions to the ledger that change nothing: plain functions over a connection."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.core.jobs import JobState, Record, StoredFile
+from pipeline.ledger.codec import files_of, record_of
+
+Page = list[tuple[int, Record]]
+"""Records in the order of enrolment, each with the cursor after which the next page begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run over the batch; Unix seconds."""
+
+    run_id: str
+    started_at: float
+    ended_at: float | None
+    """None while the run goes on, and for good where it was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownJob:
+    """A job that waits for a decision, with everything that helps to find its task at the vendor's."""
+
+    record: Record
+    """Its outcome's failure says what was lost; its task is there where the service forgot one that it had given."""
+    intent_at: float | None
+    """Unix seconds; the request left right after."""
+    body_digest: str | None
+    """Hex SHA-256 of the request's body."""
+    base_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failed jobs with the same reason."""
+
+    stage: str
+    code: str
+    count: int
+    job_id: str
+    """The first of them in the order of enrolment."""
+    message: str
+    """That job's."""
+
+
+# -- how many -------------------------------------------------------------------------------------------------------
+
+_COUNTS = "SELECT state, count(*) FROM jobs GROUP BY state"
+_QUEUED_COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued'"
+_SELECTED_COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued' AND job_id GLOB ?"
+
+
+def counts(connection: sqlite3.Connection) -> dict[JobState, int]:
+    """How many jobs are in each state, every state named."""
+    found = dict.fromkeys(JobState, 0)
+    for state, count in connection.execute(_COUNTS):
+        found[JobState(state)] = count
+    return found
+
+
+def submit_queue_size(connection: sqlite3.Connection, select: str | None) -> int:
+    """How many queued jobs match the shell pattern; without a pattern an index alone answers."""
+    if select is None:
+        return int(connection.execute(_QUEUED_COUNT).fetchone()[0])
+    return int(connection.execute(_SELECTED_COUNT, (glob(select),)).fetchone()[0])
+
+
+def glob(select: str | None) -> str:
+    """A shell pattern in SQLite's spelling; both are case-sensitive, and differ in how a set is negated."""
+    return "*" if select is None else select.replace("[!", "[^")
+
+
+# -- which ----------------------------------------------------------------------------------------------------------
+
+_RECORD = "SELECT * FROM jobs WHERE job_id = ?"
+_QUEUED = "SELECT * FROM jobs WHERE state = 'queued' AND seq > ? AND job_id GLOB ? ORDER BY seq LIMIT ?"
+_UNFINISHED = """
+    SELECT * FROM jobs WHERE state IN ('submitting', 'running', 'fetching') AND seq > ? ORDER BY seq LIMIT ?
+"""
+_RECORDS = "SELECT * FROM jobs WHERE state = ? ORDER BY seq LIMIT ?"
+
+
+def record(connection: sqlite3.Connection, job_id: str) -> Record | None:
+    """What is known of one job; None where it is not enrolled."""
+    row = connection.execute(_RECORD, (job_id,)).fetchone()
+    return None if row is None else record_of(row)
+
+
+def queued(connection: sqlite3.Connection, select: str | None, after: int, limit: int) -> Page:
+    """Up to `limit` queued jobs after the cursor whose id matches the shell pattern."""
+    return [(row["seq"], record_of(row)) for row in connection.execute(_QUEUED, (after, glob(select), limit))]
+
+
+def unfinished(connection: sqlite3.Connection, after: int, limit: int) -> Page:
+    """Up to `limit` jobs after the cursor that a run has begun and that have not ended."""
+    return [(row["seq"], record_of(row)) for row in connection.execute(_UNFINISHED, (after, limit))]
+
+
+def records(connection: sqlite3.Connection, state: JobState, limit: int) -> list[Record]:
+    """The first `limit` jobs in a state."""
+    return [record_of(row) for row in connection.execute(_RECORDS, (state, limit))]
+
+
+# -- for people and scripts -----------------------------------------------------------------------------------------
+
+_RUNS = "SELECT run_id, started_at, ended_at FROM runs ORDER BY started_at, rowid"
+_UNKNOWN = "SELECT * FROM jobs WHERE state = 'unknown' ORDER BY seq"
+_FAILURES = """
+    SELECT failure_stage, failure_code, count(*) AS many, job_id, failure_message, min(seq)
+    FROM jobs WHERE state = 'failed' GROUP BY failure_stage, failure_code ORDER BY many DESC, min(seq)
+"""
+"""SQLite takes the bare columns from the row that has the minimum (https://sqlite.org/lang_select.html#bareagg)."""
+_FILES = "SELECT job_id, files FROM jobs WHERE state = 'done' ORDER BY seq"
+_LATEST = """
+    SELECT line FROM results AS mine
+    WHERE NOT EXISTS (SELECT 1 FROM results AS later WHERE later.job_id = mine.job_id AND later.seq > mine.seq)
+    ORDER BY seq
+"""
+
+
+def runs(connection: sqlite3.Connection) -> list[Run]:
+    """Every run so far, the oldest first."""
+    return [Run(*row) for row in connection.execute(_RUNS)]
+
+
+def unknown(connection: sqlite3.Connection) -> Iterator[UnknownJob]:
+    """The jobs that wait for a decision."""
+    for row in connection.execute(_UNKNOWN):
+        yield UnknownJob(record_of(row), row["intent_at"], row["body_digest"], row["base_url"])
+
+
+def failures(connection: sqlite3.Connection) -> list[FailureGroup]:
+    """Why jobs failed, the most frequent reason first."""
+    return [FailureGroup(*tuple(row)[:5]) for row in connection.execute(_FAILURES)]
+
+
+def files(connection: sqlite3.Connection) -> Iterator[tuple[str, StoredFile]]:
+    """Every video that should be on disk, with its job's id."""
+    for job_id, stored in connection.execute(_FILES):
+        for file in files_of(stored):
+            yield job_id, file
+
+
+def latest(connection: sqlite3.Connection) -> Iterator[str]:
+    """The newest results line of each job that has one, in the order of the results file, without newlines."""
+    for (line,) in connection.execute(_LATEST):
+        yield line

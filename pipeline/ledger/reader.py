@@ -1,0 +1,82 @@
+"""The ledger for whoever only looks, also while a run writes to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pipeline.core.jobs import JobState, Record, StoredFile
+from pipeline.ledger import queries
+from pipeline.ledger.faults import translated
+from pipeline.ledger.queries import FailureGroup, Run, UnknownJob
+from pipeline.ledger.schema import LEDGER_NAME, close_on_error, open_for_reading
+
+T = TypeVar("T")
+
+
+class LedgerReader:
+    """One moment of a ledger: every answer is as of the opening. A context manager; it writes nothing.
+
+    Opening raises `UsageError` where the folder holds no batch; everything raises `LedgerError` where the file cannot
+    be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LEDGER_NAME
+        self._connection = open_for_reading(folder)
+        with close_on_error(self._connection), translated(self._path):
+            self._connection.execute("BEGIN")
+            self._connection.execute("SELECT made_by FROM meta").fetchone()  # the first question fixes the moment
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def counts(self) -> dict[JobState, int]:
+        """How many jobs are in each state, every state named."""
+        with translated(self._path):
+            return queries.counts(self._connection)
+
+    def runs(self) -> list[Run]:
+        """Every run so far, the oldest first."""
+        with translated(self._path):
+            return queries.runs(self._connection)
+
+    def record(self, job_id: str) -> Record | None:
+        """What is known of one job; None where it is not enrolled."""
+        with translated(self._path):
+            return queries.record(self._connection, job_id)
+
+    def records(self, state: JobState, *, limit: int) -> list[Record]:
+        """The first `limit` jobs in a state, in the order of enrolment."""
+        with translated(self._path):
+            return queries.records(self._connection, state, limit)
+
+    def failures(self) -> list[FailureGroup]:
+        """Why jobs failed, the most frequent reason first."""
+        with translated(self._path):
+            return queries.failures(self._connection)
+
+    def unknown(self) -> Iterator[UnknownJob]:
+        """The jobs that wait for a decision, streamed."""
+        return self._stream(queries.unknown(self._connection))
+
+    def files(self) -> Iterator[tuple[str, StoredFile]]:
+        """Every video that should be on disk with its job's id, streamed."""
+        return self._stream(queries.files(self._connection))
+
+    def latest(self) -> Iterator[str]:
+        """The newest results line of each job that has one, without newlines, in the file's order, streamed."""
+        return self._stream(queries.latest(self._connection))
+
+    def _stream(self, items: Iterator[T]) -> Iterator[T]:
+        with translated(self._path):
+            yield from items

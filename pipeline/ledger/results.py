@@ -1,0 +1,207 @@
+"""results.jsonl, schema 1: an export of the ledger, in which every line stands exactly once.
+
+The ledger holds the lines themselves, so that a file that is made anew is equal byte for byte. It also remembers up to
+which line the file surely holds them and how long the file is there; both are written in one transaction, after the
+file was flushed to the disk. What a crash can leave behind, and what opening does about it:
+
+- a line is committed and not in the file: it comes after the remembered one and is appended;
+- a line is in the file, half or whole, and the file's length is not remembered yet: the bytes beyond the remembered
+  length are cut and written again;
+- the file is shorter than remembered, is gone, or has no line end at the remembered length (somebody touched it): it
+  is made anew beside the old one, flushed and renamed;
+- a crash between that rename and the remembering: lines never change and keep their order, so the new file begins with
+  the very bytes that the remembered length stands for, and the second rule holds.
+"""
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.core.clock import iso
+from pipeline.core.jobs import Failure, JobState, Record, Source, StoredFile
+from pipeline.ledger.codec import to_clean_json
+from pipeline.ledger.faults import translated
+from pipeline.ledger.schema import open_for_writing, require_ledger, sync_folder, transaction
+
+RESULTS_NAME = "results.jsonl"
+
+_SCHEMA = 1
+_STATUS = {JobState.DONE: "succeeded", JobState.FAILED: "failed", JobState.UNKNOWN: "unknown"}
+_CHUNK = 1000
+"""Lines that are read and written at once."""
+_REMEMBER_EVERY = 256 * 1024
+"""Bytes after which the file is flushed to the disk and its length remembered: a crash costs so much rewriting at
+most, and a flush for every group of commits would cost more than the commits."""
+
+
+# -- one line -------------------------------------------------------------------------------------------------------
+
+
+class _Line(msgspec.Struct):
+    """The keys in the order of the contract."""
+
+    schema: int
+    run_id: str
+    job_id: str
+    status: str
+    attempts: int
+    model: str
+    input: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    task_id: str | None
+    request_id: str | None
+    files: tuple[StoredFile, ...]
+    usage: Mapping[str, Any] | None
+    cost: None
+    submitted_at: str | None
+    finished_at: str | None
+    downloaded_at: str | None
+    error: Failure | None
+    source: Source
+
+
+def build_line(run_id: str, ended: Record, downloaded_at: float | None) -> str:
+    """The results line of a job that has ended, without its newline.
+
+    `submitted_at` is when the submit was answered, or left where no answer came; `usage` is null where no status
+    answer ended the task; `downloaded_at` is Unix seconds.
+    """
+    job, task, report, outcome = ended.job, ended.task, ended.report, ended.outcome
+    line = _Line(
+        schema=_SCHEMA,
+        run_id=run_id,
+        job_id=job.job_id,
+        status=_STATUS[ended.state],
+        attempts=ended.attempt,
+        model=job.model,
+        input=job.input,
+        parameters=job.parameters,
+        metadata=job.metadata,
+        task_id=task.task_id if task else None,
+        request_id=task.request_id if task else None,
+        files=outcome.files if outcome else (),
+        usage=report.usage if report else None,
+        cost=None,
+        submitted_at=iso(ended.submitted_at),
+        finished_at=iso(report.finish_time) if report else None,
+        downloaded_at=iso(downloaded_at),
+        error=outcome.failure if outcome else None,
+        source=job.source,
+    )
+    return to_clean_json(line)
+
+
+# -- the file -------------------------------------------------------------------------------------------------------
+
+_REMEMBERED = "SELECT exported_seq, results_bytes FROM meta"
+_REMEMBER = "UPDATE meta SET exported_seq = ?, results_bytes = ?"
+_LINES = "SELECT seq, line FROM results WHERE seq > ? ORDER BY seq"
+
+
+class ResultsFile:
+    """The results file of a folder, open for appending. Raises `OSError`s and SQLite's errors as they come."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        """Open the file, mend it, and bring it up to date."""
+        self._path = folder / RESULTS_NAME
+        self._exported_seq, self._length = connection.execute(_REMEMBERED).fetchone()
+        self._remembered = self._length
+        if not _ends_a_line(self._path, self._length):
+            make_anew(folder, connection)
+            self._exported_seq, self._length = connection.execute(_REMEMBERED).fetchone()
+            self._remembered = self._length
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.ftruncate(self._descriptor, self._length)
+            self.append(connection)
+            self.remember_now(connection)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def append(self, connection: sqlite3.Connection) -> None:
+        """Append the committed lines that the file does not hold yet."""
+        self._exported_seq, written = _copy_lines(connection, self._descriptor, self._exported_seq)
+        self._length += written
+
+    def remember_if_due(self, connection: sqlite3.Connection) -> None:
+        """Inside a transaction: note how far the file has come, where enough has gathered."""
+        if self._length - self._remembered >= _REMEMBER_EVERY:
+            self._remember(connection)
+
+    def remember_now(self, connection: sqlite3.Connection) -> None:
+        """In a transaction of its own: note how far the file has come."""
+        if self._length != self._remembered:
+            with transaction(connection):
+                self._remember(connection)
+
+    def _remember(self, connection: sqlite3.Connection) -> None:
+        os.fsync(self._descriptor)
+        connection.execute(_REMEMBER, (self._exported_seq, self._length))
+        self._remembered = self._length
+
+    def close(self) -> None:
+        """Close the file; what is not remembered is written again by the next opening."""
+        os.close(self._descriptor)
+
+
+def rebuild(folder: Path) -> int:
+    """Make results.jsonl anew from the ledger and return its length in bytes. Needs the folder's lock.
+
+    Raises `UsageError` where the folder holds no batch, and `LedgerError` where it cannot be read or written.
+    """
+    require_ledger(folder)
+    with closing(open_for_writing(folder)) as connection, translated(folder / RESULTS_NAME):
+        return make_anew(folder, connection)
+
+
+def make_anew(folder: Path, connection: sqlite3.Connection) -> int:
+    """Write the whole file beside the old one, put it in its place, and return its length in bytes."""
+    path = folder / RESULTS_NAME
+    beside = folder / f".{RESULTS_NAME}.new"
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        last, length = _copy_lines(connection, descriptor, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    beside.replace(path)
+    sync_folder(folder)
+    with transaction(connection):
+        connection.execute(_REMEMBER, (last, length))
+    return length
+
+
+def _copy_lines(connection: sqlite3.Connection, descriptor: int, after: int) -> tuple[int, int]:
+    """Write the lines after `after`; returns the last one's number and how many bytes that made."""
+    last, written = after, 0
+    with closing(connection.execute(_LINES, (after,))) as cursor:
+        while rows := cursor.fetchmany(_CHUNK):
+            written += _write(descriptor, "".join(f"{row['line']}\n" for row in rows).encode())
+            last = rows[-1]["seq"]
+    return last, written
+
+
+def _write(descriptor: int, content: bytes) -> int:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return len(content)
+
+
+def _ends_a_line(path: Path, length: int) -> bool:
+    """Whether the file is there, long enough, and has a line end at this length."""
+    try:
+        with path.open("rb") as file:
+            if length == 0:
+                return True
+            file.seek(length - 1)
+            return file.read(1) == b"\n"
+    except FileNotFoundError:
+        return False

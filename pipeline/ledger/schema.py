@@ -1,0 +1,259 @@
+"""The tables of ledger.sqlite3, how they came about, and how the file is opened.
+
+A migration is one transaction, its number included: where it fails, nothing of it stays and it is still pending.
+The first statements of the first migration are a promise to every later version: `meta.made_by` can always be read.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+
+from pipeline.core.errors import LedgerError, UsageError
+from pipeline.ledger.faults import primary_code, translated
+
+LEDGER_NAME = "ledger.sqlite3"
+
+_APPLICATION_ID = 0x76627031
+"""`vbp1`, so that a file of another program is never mistaken for a ledger."""
+_BUSY_SECONDS = 10.0
+"""Nobody but a reader that recovers a crashed run's log holds the file for longer than moments."""
+
+Migration = Sequence[str]
+
+MIGRATIONS: tuple[Migration, ...] = (
+    (
+        f"PRAGMA application_id = {_APPLICATION_ID}",
+        """
+        CREATE TABLE meta (
+            made_by TEXT NOT NULL,                      -- the program version that made the present format
+            exported_seq INTEGER NOT NULL DEFAULT 0,    -- the last line of `results` that results.jsonl surely holds
+            results_bytes INTEGER NOT NULL DEFAULT 0    -- the length of results.jsonl after that line
+        )
+        """,
+        "INSERT INTO meta (made_by) VALUES ('')",
+        """
+        CREATE TABLE runs (
+            run_id TEXT PRIMARY KEY,
+            started_at REAL NOT NULL,
+            ended_at REAL                               -- null where the run goes on or was killed
+        )
+        """,
+        """
+        CREATE TABLE jobs (
+            seq INTEGER PRIMARY KEY,                    -- the order of enrolment
+            job_id TEXT NOT NULL UNIQUE,
+            digest TEXT NOT NULL,
+            output TEXT NOT NULL,
+            spec TEXT NOT NULL,                         -- JSON: the rest of the job
+            state TEXT NOT NULL,
+            attempt INTEGER NOT NULL DEFAULT 0,
+            owner TEXT,
+            epoch INTEGER NOT NULL DEFAULT 0,
+            intent_at REAL,
+            body_digest TEXT,
+            base_url TEXT,
+            task_id TEXT,
+            request_id TEXT,
+            submitted_at REAL,
+            report TEXT,                                -- JSON: the answer that ended the task
+            files TEXT,                                 -- JSON: the videos on disk
+            failure_stage TEXT,
+            failure_code TEXT,
+            failure_message TEXT,
+            failure_status INTEGER,
+            download_again INTEGER NOT NULL DEFAULT 0,  -- failed, but the next run downloads again without paying
+            moved_at REAL NOT NULL                      -- the last transition
+        )
+        """,
+        "CREATE INDEX jobs_by_state ON jobs (state)",
+        "CREATE INDEX jobs_by_output ON jobs (output)",
+        """
+        CREATE TABLE results (
+            seq INTEGER PRIMARY KEY,
+            job_id TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            line TEXT NOT NULL                          -- as exported, without its newline
+        )
+        """,
+        "CREATE INDEX results_by_job ON results (job_id)",
+    ),
+)
+
+
+# -- opening --------------------------------------------------------------------------------------------------------
+
+
+def open_for_writing(folder: Path) -> sqlite3.Connection:
+    """The folder's ledger, created where there is none and brought to the present format.
+
+    Raises `LedgerError` where the file is damaged, foreign, made by a newer version, or cannot be written.
+    """
+    path = folder / LEDGER_NAME
+    with translated(path):
+        _create_private(path)
+        connection = _connect(str(path))
+        with close_on_error(connection):
+            _check_readable(connection, path)
+            _configure(connection)
+            migrate(connection)
+        return connection
+
+
+def open_for_reading(folder: Path) -> sqlite3.Connection:
+    """The folder's ledger as it is now, also while a run writes to it.
+
+    Raises `UsageError` where the folder holds no batch, and `LedgerError` where its ledger cannot be read.
+    """
+    path = folder / LEDGER_NAME
+    require_ledger(folder)
+    with translated(path):
+        connection = _connect_read_only(path)
+        with close_on_error(connection):
+            _check_readable(connection, path)
+            if _version(connection) == 0:
+                raise _no_batch(folder)
+        return connection
+
+
+def require_ledger(folder: Path) -> None:
+    """Raise `UsageError` where the folder has no ledger."""
+    if not (folder / LEDGER_NAME).is_file():
+        raise _no_batch(folder)
+
+
+def _no_batch(folder: Path) -> UsageError:
+    return UsageError(f"{folder}: no batch here (it has no {LEDGER_NAME}); name the output folder of a run")
+
+
+def _create_private(path: Path) -> None:
+    """Create the file for its owner alone; SQLite gives its companions the same permissions.
+
+    An existing file is never opened here: closing it again would drop SQLite's locks of this process
+    (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(target, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing.
+
+    It is no `mode=ro`, which would leave the log's companions (`-wal`, `-shm`) behind it. Where the folder itself is
+    read-only there is no place for them at all, and SQLite wants to be told that nobody writes (`immutable`).
+    """
+    target = path.absolute().as_uri()
+    connection = _connect(f"{target}?mode=rw", uri=True)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        _version(connection)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        at_rest = not path.with_name(f"{path.name}-wal").exists()
+        if at_rest and primary_code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+            return _connect(f"{target}?mode=ro&immutable=1", uri=True)
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def close_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    """Close the connection where the block raises."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    """Durable at every commit: a task id that is forgotten in a power cut would be paid for again.
+
+    Where the file system cannot do WAL, SQLite keeps its rollback journal: slower and just as durable.
+    """
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS flushes to the medium only when asked this way
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("PRAGMA journal_size_limit = 67108864")  # bytes kept after a large enrolment
+    connection.execute("PRAGMA cache_size = -16384")  # KiB
+
+
+# -- versions -------------------------------------------------------------------------------------------------------
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Run the migrations that are pending, each in a transaction of its own."""
+    for number in range(_version(connection) + 1, len(migrations) + 1):
+        with transaction(connection):
+            if _version(connection) >= number:  # somebody else was quicker
+                continue
+            for statement in migrations[number - 1]:
+                connection.execute(statement)
+            connection.execute("UPDATE meta SET made_by = ?", (_program_version(),))
+            connection.execute(f"PRAGMA user_version = {number}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of the block or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != _APPLICATION_ID:
+        raise LedgerError(f"{path}: is the database of another program; use another output folder")
+    if version > len(MIGRATIONS):
+        made_by = _made_by(connection)
+        raise LedgerError(
+            f"{path}: has format {version}, made by version {made_by} of this program; the version at hand reads up to "
+            f"format {len(MIGRATIONS)}. Upgrade the program, or use another output folder"
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    with closing(connection.execute("PRAGMA user_version")) as cursor:
+        return int(cursor.fetchone()[0])
+
+
+def _made_by(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("SELECT made_by FROM meta").fetchone()[0])
+
+
+def _program_version() -> str:
+    try:
+        return metadata.version("video-batch-pipeline")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "(unreleased)"

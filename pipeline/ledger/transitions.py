@@ -1,0 +1,305 @@
+"""What may happen to a job: one plain function for each transition.
+
+Each one runs inside the transaction of its group, checks the state that the job leaves, and finds that out before it
+writes, so that a conflict leaves nothing behind. A transition that ends a job writes its results line as well.
+Times are Unix seconds; `run_id` is the run that the results line names.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pipeline.core.clock import iso
+from pipeline.core.jobs import Failure, JobState, Outcome, Record, Stage, StoredFile, Task, TaskReport
+from pipeline.ledger.codec import failure_of, record_of, to_json, well_formed
+from pipeline.ledger.queries import glob
+from pipeline.ledger.results import build_line
+
+
+class LedgerConflictError(RuntimeError):
+    """A transition was asked for that the job's state does not allow: a bug, never an answer to a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What an earlier run left behind."""
+
+    unknown: int
+    """Jobs that were caught between intent and answer."""
+    fetching: int
+    """Failed downloads that are tried again without paying."""
+
+
+# -- runs -----------------------------------------------------------------------------------------------------------
+
+_BEGIN_RUN = """
+    INSERT INTO runs (run_id, started_at) VALUES (?, ?) ON CONFLICT (run_id) DO UPDATE SET ended_at = NULL
+"""
+_END_RUN = "UPDATE runs SET ended_at = ? WHERE run_id = ?"
+
+
+def begin_run(connection: sqlite3.Connection, run_id: str, at: float) -> None:
+    """A run opened the ledger."""
+    connection.execute(_BEGIN_RUN, (run_id, at))
+
+
+def end_run(connection: sqlite3.Connection, run_id: str, at: float) -> None:
+    """The run is over in good order."""
+    connection.execute(_END_RUN, (at, run_id))
+
+
+# -- submitting -----------------------------------------------------------------------------------------------------
+
+_INTENT = """
+    UPDATE jobs SET state = 'submitting', attempt = ?, owner = ?, epoch = ?, intent_at = ?, submitted_at = ?,
+        body_digest = ?, base_url = ?, moved_at = ?
+    WHERE seq = ?
+"""
+_WITHDRAW = """
+    UPDATE jobs SET state = 'queued', attempt = attempt - 1, owner = NULL, epoch = 0, intent_at = NULL,
+        submitted_at = NULL, body_digest = NULL, base_url = NULL, moved_at = ?
+    WHERE job_id = ? AND state = 'submitting'
+"""
+_ACCEPTED = """
+    UPDATE jobs SET state = 'running', task_id = ?, base_url = ?, request_id = ?, submitted_at = ?,
+        failure_stage = NULL, failure_code = NULL, failure_message = NULL, failure_status = NULL, moved_at = ?
+    WHERE job_id = ? AND (state = 'submitting' OR (state = 'unknown' AND task_id IS NULL))
+"""
+
+
+def intent(
+    connection: sqlite3.Connection,
+    job_id: str,
+    *,
+    base_url: str,
+    body_digest: str,
+    at: float,
+    owner: str,
+    epoch: int,
+) -> int:
+    """queued → submitting: the paid request is about to leave. Returns the number of the attempt."""
+    row = _leaving(connection, job_id, JobState.QUEUED)
+    attempt = int(row["attempt"]) + 1
+    connection.execute(_INTENT, (attempt, owner, epoch, at, at, body_digest, base_url, at, row["seq"]))
+    return attempt
+
+
+def withdraw(connection: sqlite3.Connection, job_id: str, at: float) -> None:
+    """submitting → queued: surely nothing was created, so the attempt is not counted."""
+    _move(connection, _WITHDRAW, (at, job_id), job_id, "withdrawn")
+
+
+def accepted(connection: sqlite3.Connection, job_id: str, task: Task, at: float) -> None:
+    """submitting → running. A task id is a fact: it also ends the doubt of a job whose answer came late."""
+    facts = (task.task_id, task.base_url, task.request_id, at, at, job_id)
+    _move(connection, _ACCEPTED, facts, job_id, "accepted")
+
+
+def refused(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
+    """submitting → failed: the service refused the request; queued → failed: this machine did. Nothing was created."""
+    row = _leaving(connection, job_id, JobState.SUBMITTING, JobState.QUEUED)
+    answered_at = at if row["state"] == JobState.SUBMITTING else None
+    ended = replace(_ended(row, JobState.FAILED, failure), submitted_at=answered_at)
+    _end(connection, run_id, row, ended, at)
+
+
+def lost(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
+    """submitting → unknown: the answer was lost and a task may exist."""
+    row = _leaving(connection, job_id, JobState.SUBMITTING)
+    _end(connection, run_id, row, _ended(row, JobState.UNKNOWN, failure), at)
+
+
+# -- the task -------------------------------------------------------------------------------------------------------
+
+_FINISHED = "UPDATE jobs SET state = 'fetching', report = ?, moved_at = ? WHERE job_id = ? AND state = 'running'"
+
+
+def finished(connection: sqlite3.Connection, job_id: str, report: TaskReport, at: float) -> None:
+    """running → fetching: the task ended well."""
+    _move(connection, _FINISHED, (to_json(report), at, job_id), job_id, "finished")
+
+
+def task_failed(
+    connection: sqlite3.Connection, run_id: str, job_id: str, report: TaskReport | None, failure: Failure, at: float
+) -> None:
+    """running → failed: the task ended badly."""
+    row = _leaving(connection, job_id, JobState.RUNNING)
+    ended = replace(_ended(row, JobState.FAILED, failure), report=report)
+    _end(connection, run_id, row, ended, at)
+
+
+def vanished(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
+    """running → unknown: the service no longer knows the task, whose id is kept."""
+    row = _leaving(connection, job_id, JobState.RUNNING)
+    _end(connection, run_id, row, _ended(row, JobState.UNKNOWN, failure), at)
+
+
+# -- the videos -----------------------------------------------------------------------------------------------------
+
+_REFRESHED = "UPDATE jobs SET report = ?, moved_at = ? WHERE job_id = ? AND state = 'fetching'"
+
+
+def refreshed(connection: sqlite3.Connection, job_id: str, report: TaskReport, at: float) -> None:
+    """fetching, with the URLs of a newer answer."""
+    _move(connection, _REFRESHED, (to_json(report), at, job_id), job_id, "refreshed")
+
+
+def downloaded(
+    connection: sqlite3.Connection, run_id: str, job_id: str, files: tuple[StoredFile, ...], at: float
+) -> None:
+    """fetching → done: every video is on disk."""
+    row = _leaving(connection, job_id, JobState.FETCHING)
+    ended = replace(record_of(row), state=JobState.DONE, outcome=Outcome(JobState.DONE, files))
+    _end(connection, run_id, row, ended, at)
+
+
+def download_failed(
+    connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float, *, final: bool
+) -> None:
+    """fetching → failed. Unless that is final, the next run's recovery tries the download again without paying."""
+    row = _leaving(connection, job_id, JobState.FETCHING)
+    _end(connection, run_id, row, _ended(row, JobState.FAILED, failure), at, download_again=not final)
+
+
+# -- recovery and second tries --------------------------------------------------------------------------------------
+
+_CAUGHT = "SELECT * FROM jobs WHERE state = 'submitting' ORDER BY seq LIMIT 1"
+_DOWNLOAD_AGAIN = """
+    UPDATE jobs SET state = 'fetching', download_again = 0, failure_stage = NULL, failure_code = NULL,
+        failure_message = NULL, failure_status = NULL, moved_at = ?
+    WHERE state = 'failed' AND download_again = 1
+"""
+_FAILED = "SELECT seq FROM jobs WHERE state = 'failed' AND download_again = 0 AND job_id GLOB ?"
+_UNKNOWN = "SELECT seq FROM jobs WHERE state = 'unknown' AND job_id GLOB ?"
+_REQUEUE = """
+    UPDATE jobs SET state = 'queued', owner = NULL, epoch = 0, intent_at = NULL, submitted_at = NULL,
+        body_digest = NULL, base_url = NULL, task_id = NULL, request_id = NULL, report = NULL, files = NULL,
+        failure_stage = NULL, failure_code = NULL, failure_message = NULL, failure_status = NULL, download_again = 0,
+        moved_at = ?
+    WHERE seq = ?
+"""
+
+
+def recover(connection: sqlite3.Connection, run_id: str, at: float) -> Recovery:
+    """submitting → unknown, and failed at a download that is not given up → fetching."""
+    caught = 0
+    while row := connection.execute(_CAUGHT).fetchone():
+        _end(connection, run_id, row, _ended(row, JobState.UNKNOWN, _interrupted(row)), at)
+        caught += 1
+    return Recovery(caught, connection.execute(_DOWNLOAD_AGAIN, (at,)).rowcount)
+
+
+def retry_failed(connection: sqlite3.Connection, select: str | None, at: float) -> int:
+    """failed → queued for ids that match the shell pattern; returns how many.
+
+    Downloads that the next run repeats for nothing are left to `recover`.
+    """
+    return requeue(connection, _seqs(connection, _FAILED, select), at)
+
+
+def resubmit_unknown(connection: sqlite3.Connection, select: str | None, at: float) -> int:
+    """unknown → queued for ids that match the shell pattern; returns how many. Some may then be paid twice."""
+    return requeue(connection, _seqs(connection, _UNKNOWN, select), at)
+
+
+def requeue(connection: sqlite3.Connection, seqs: Iterable[int], at: float) -> int:
+    """Queue jobs again as if nothing but the attempts had happened, whatever their state; returns how many."""
+    rows = [(at, seq) for seq in seqs]
+    connection.executemany(_REQUEUE, rows)
+    return len(rows)
+
+
+def _seqs(connection: sqlite3.Connection, sql: str, select: str | None) -> list[int]:
+    return [seq for (seq,) in connection.execute(sql, (glob(select),))]
+
+
+def _interrupted(row: sqlite3.Row) -> Failure:
+    return Failure(
+        Stage.SUBMIT,
+        "interrupted",
+        f"the run ended between the submit's intent, written at {iso(row['intent_at'])}, and its answer; "
+        "a task may exist and may cost money",
+    )
+
+
+# -- a person's decision --------------------------------------------------------------------------------------------
+
+_RESOLVE_TASK = """
+    UPDATE jobs SET state = 'running', task_id = ?, base_url = ?, request_id = ?, report = NULL,
+        failure_stage = NULL, failure_code = NULL, failure_message = NULL, failure_status = NULL, moved_at = ?
+    WHERE job_id = ? AND state = 'unknown'
+"""
+
+
+def resolve_task(connection: sqlite3.Connection, job_id: str, task: Task, at: float) -> None:
+    """unknown → running: somebody found the task."""
+    facts = (task.task_id, task.base_url, task.request_id, at, job_id)
+    _move(connection, _RESOLVE_TASK, facts, job_id, "given a task")
+
+
+def resolve_resubmit(connection: sqlite3.Connection, job_id: str, at: float) -> None:
+    """unknown → queued: somebody decided to buy another attempt."""
+    requeue(connection, [_leaving(connection, job_id, JobState.UNKNOWN)["seq"]], at)
+
+
+def resolve_write_off(connection: sqlite3.Connection, run_id: str, job_id: str, at: float, message: str) -> None:
+    """unknown → failed: somebody gave the attempt up. The stage stays that of the doubt."""
+    row = _leaving(connection, job_id, JobState.UNKNOWN)
+    doubt = failure_of(row)
+    failure = Failure(doubt.stage if doubt else Stage.SUBMIT, "written_off", message)
+    _end(connection, run_id, row, _ended(row, JobState.FAILED, failure), at)
+
+
+# -- the common part ------------------------------------------------------------------------------------------------
+
+_JOB = "SELECT * FROM jobs WHERE job_id = ?"
+_STATE = "SELECT state FROM jobs WHERE job_id = ?"
+_END = """
+    UPDATE jobs SET state = ?, report = ?, files = ?, failure_stage = ?, failure_code = ?, failure_message = ?,
+        failure_status = ?, download_again = ?, submitted_at = ?, moved_at = ?
+    WHERE seq = ?
+"""
+_LINE = "INSERT INTO results (job_id, attempt, line) VALUES (?, ?, ?)"
+
+
+def _leaving(connection: sqlite3.Connection, job_id: str, *states: JobState) -> sqlite3.Row:
+    """The row of a job that is in one of `states`."""
+    row: sqlite3.Row | None = connection.execute(_JOB, (job_id,)).fetchone()
+    if row is None:
+        raise LedgerConflictError(f"job {job_id} is not in the ledger")
+    if row["state"] not in states:
+        raise LedgerConflictError(f"job {job_id} is {row['state']} and not {' or '.join(states)}")
+    return row
+
+
+def _move(connection: sqlite3.Connection, sql: str, values: tuple[object, ...], job_id: str, what: str) -> None:
+    """An update that names the state it leaves: where it meets no row, it has written nothing."""
+    if connection.execute(sql, values).rowcount != 1:
+        row = connection.execute(_STATE, (job_id,)).fetchone()
+        where = "not in the ledger" if row is None else f"{row['state']}"
+        raise LedgerConflictError(f"job {job_id} is {where} and cannot be {what}")
+
+
+def _ended(row: sqlite3.Row, state: JobState, failure: Failure) -> Record:
+    known = replace(failure, message=well_formed(failure.message), code=well_formed(failure.code))
+    return replace(record_of(row), state=state, outcome=Outcome(state, failure=known))
+
+
+def _end(
+    connection: sqlite3.Connection,
+    run_id: str,
+    row: sqlite3.Row,
+    ended: Record,
+    at: float,
+    *,
+    download_again: bool = False,
+) -> None:
+    """Write the end of a job and its results line. Everything that can go wrong in Python goes wrong before."""
+    line = build_line(run_id, ended, downloaded_at=at if ended.state is JobState.DONE else None)
+    report = to_json(ended.report) if ended.report else None
+    files = to_json(ended.outcome.files) if ended.outcome and ended.outcome.files else None
+    failure = ended.outcome.failure if ended.outcome else None
+    reason = (failure.stage, failure.code, failure.message, failure.http_status) if failure else (None,) * 4
+    values = (ended.state, report, files, *reason, download_again, ended.submitted_at, at, row["seq"])
+    connection.execute(_END, values)
+    connection.execute(_LINE, (ended.job.job_id, ended.attempt, line))
