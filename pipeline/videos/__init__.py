@@ -1,0 +1,17 @@
+"""The video store: brings one result URL to one whole file.
+
+store.py      the story of a fetch, and `verify`
+transport.py  one GET, redirects followed by hand, foreign errors translated
+refusals.py   what an answer that is no file means (pure)
+addresses.py  which URLs we open, and how they go out verbatim (pure)
+ranges.py     when to resume, and whether an answer may be joined to what is here (pure)
+kinds.py      known first bytes, and the MP4 box walk (pure)
+part.py       the bytes on their way to the disk: one block gathered, one in flight
+partfile.py   the blocking side: part, validator, publishing
+places.py     where an output lies, and that it stays inside `videos/`
+threads.py    blocking work that a cancellation waits for
+"""
+
+from pipeline.videos.store import LocalVideoStore
+
+__all__ = ["LocalVideoStore"]

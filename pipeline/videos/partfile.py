@@ -1,0 +1,194 @@
+"""The blocking side of a download: a part, its validator, and the step that gives the file its final name.
+
+What a crash leaves behind is either resumable or starts over, never wrongly joined: a new part is empty before its
+validator is replaced, and gets its first byte only after that. Every method here blocks and runs in a thread.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from pipeline.core.errors import InterruptedDownloadError, NoSpaceError, UnusableResultError
+from pipeline.videos.kinds import OPENING_BYTES, boxes_close, excerpt, kind_of
+from pipeline.videos.places import Place, disk_errors, flush_folders, regular_size
+from pipeline.videos.ranges import Kept, Validator
+
+_MOST_BUFFERS = 256
+"""Buffers of one gathered write; systems allow at least 1,024."""
+_HASHED_AT_ONCE = 8 << 20
+"""Bytes of an earlier try, read between two looks at whether anybody still waits."""
+_LONGEST_VALIDATOR = 200_000
+"""Bytes; the longest URL we open, escaped, fits with room to spare."""
+
+_flush: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+"""macOS has no fdatasync."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a file must show before it gets its name."""
+
+    total: int | None = None
+    """Its length in bytes, where the host told."""
+    by_boxes: bool = False
+    """The host told no length and ended by closing the connection: the MP4 boxes must close exactly."""
+
+
+def boot_id() -> str:
+    """What changes when this machine restarts; empty where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def require_media(opening: bytes) -> None:
+    """Raises `UnusableResultError` (`not_a_video`) unless media of a known kind begins like this."""
+    if kind_of(opening) is None:
+        shown = f"it begins {excerpt(opening)!r}" if opening else "it is empty"
+        raise UnusableResultError(f"the result is not a video: {shown}", code="not_a_video")
+
+
+class PartFile:
+    """The unfinished bytes of one output, open or not, and their running hash. One thread at a time uses it."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._descriptor: int | None = None
+        self._hash = hashlib.sha256()
+        self._broken = False
+        self._hurried = False
+
+    def prepare(self) -> Kept:
+        """Make the folders and look for what an earlier try left; without a readable validator that is nothing."""
+        self._place.prepare()
+        with disk_errors():
+            size = regular_size(self._place.part)
+            validator = self._read_validator() if size else None
+        return Kept(size or 0, validator) if validator else Kept()
+
+    def reopen(self, size: int) -> None:
+        """Open the part to go on at `size`, and hash what it holds."""
+        with disk_errors():
+            self._descriptor = os.open(self._place.part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            if os.lseek(self._descriptor, 0, os.SEEK_END) != size:
+                self._broken = True
+                raise InterruptedDownloadError("somebody else writes to the unfinished file", code="busy")
+            for offset in range(0, size, _HASHED_AT_ONCE):
+                if self._hurried:
+                    break
+                self._hash.update(os.pread(self._descriptor, min(_HASHED_AT_ONCE, size - offset), offset))
+
+    def hurry(self) -> None:
+        """Nobody waits for the hash any more: the file will be left as it is, at the next stretch. Never blocks."""
+        self._hurried = True
+
+    def append(self, buffers: list[bytes], validator: Validator) -> None:
+        """Write after what is there; the first call of a new part makes it, and its validator.
+
+        After an error nothing is written any more: bytes after a gap would be taken for a resumable part.
+        """
+        if self._broken:
+            raise NoSpaceError("an earlier block of this file could not be written", code="no_space")
+        try:
+            with disk_errors():
+                if self._descriptor is None:
+                    self._create()
+                    self._write_validator(validator)
+                _write_all(self._opened, buffers)
+        except BaseException:
+            self._broken = True
+            raise
+        for buffer in buffers:
+            self._hash.update(buffer)
+
+    def publish(self, rest: list[bytes], validator: Validator, proof: Proof) -> tuple[int, str]:
+        """Write the rest, check the whole, flush it, and only then give it its final name.
+
+        Returns length (bytes) and hex SHA-256. Raises `InterruptedDownloadError` where bytes are missing and
+        `UnusableResultError` where it is no video. A small file comes and goes in this one call.
+        """
+        self.append(rest, validator)
+        with disk_errors():
+            size = self._checked_size(proof)
+            _flush(self._opened)
+            self.close()
+            self._place.prepare()
+            self._place.part.replace(self._place.final)
+            flush_folders(self._place.final.parent, self._place.videos)
+            self._place.validator.unlink(missing_ok=True)
+        return size, self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Close the part and leave it for the next try."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Remove the part and its validator."""
+        self.close()
+        with disk_errors():
+            self._place.part.unlink(missing_ok=True)
+            self._place.validator.unlink(missing_ok=True)
+
+    @property
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            raise ValueError("the part is not open")
+        return self._descriptor
+
+    def _checked_size(self, proof: Proof) -> int:
+        size = os.fstat(self._opened).st_size
+        if proof.total is not None and size != proof.total:
+            self._refuse_length(size, proof.total)
+        if not (proof.by_boxes and size == 0):
+            require_media(self._read_at(0, OPENING_BYTES))
+        if proof.by_boxes and not boxes_close(self._read_at, size):
+            raise InterruptedDownloadError("the connection ended inside the video", code="cut")
+        return size
+
+    def _refuse_length(self, size: int, total: int) -> None:
+        if size > total:
+            self.discard()  # nobody can say which of the bytes are too many
+        raise InterruptedDownloadError(f"{size} bytes arrived where {total} were announced", code="cut")
+
+    def _read_at(self, offset: int, count: int) -> bytes:
+        return os.pread(self._opened, count, offset)
+
+    def _create(self) -> None:
+        # A fresh file rather than a truncated one: whatever lay here, a link included, is not written through.
+        self._place.part.unlink(missing_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(self._place.part, flags, 0o644)
+
+    def _write_validator(self, validator: Validator) -> None:
+        fresh = self._place.validator.with_name(self._place.validator.name + ".new")
+        fresh.unlink(missing_ok=True)
+        fresh.write_bytes(msgspec.json.encode(replace(validator, boot=boot_id())))
+        fresh.replace(self._place.validator)
+
+    def _read_validator(self) -> Validator | None:
+        size = regular_size(self._place.validator)
+        if size is None or size > _LONGEST_VALIDATOR:
+            return None
+        try:
+            validator = msgspec.json.decode(self._place.validator.read_bytes(), type=Validator)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return validator if validator.boot == boot_id() else None
+
+
+def _write_all(descriptor: int, buffers: list[bytes]) -> None:
+    if len(buffers) > _MOST_BUFFERS:
+        buffers = [b"".join(buffers)]
+    wanted = sum(len(buffer) for buffer in buffers)
+    written = os.writev(descriptor, buffers) if wanted else 0
+    if written < wanted:
+        left = memoryview(b"".join(buffers))[written:]
+        while left:
+            left = left[os.write(descriptor, left) :]

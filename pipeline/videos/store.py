@@ -1,0 +1,140 @@
+"""Brings result URLs to whole files in a folder of this machine."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from yarl import URL
+
+from pipeline.core.clock import Clock, SystemClock
+from pipeline.core.errors import InterruptedDownloadError, UnusableResultError
+from pipeline.core.jobs import StoredFile
+from pipeline.settings import FetchSettings
+from pipeline.videos.addresses import checked_address
+from pipeline.videos.comparison import Comparison
+from pipeline.videos.part import Part
+from pipeline.videos.partfile import Proof
+from pipeline.videos.places import VIDEOS, disk_errors, place_of
+from pipeline.videos.ranges import Decision, Join, Validator, decide, range_headers
+from pipeline.videos.threads import DiskThreads
+from pipeline.videos.transport import Answer, Transport
+
+
+class LocalVideoStore:
+    """The videos below `<folder>/videos/`; an async context manager, and a `core.ports.VideoStore`.
+
+    The output folder itself must exist; everything below it is made when the first video arrives.
+    """
+
+    def __init__(self, folder: Path, settings: FetchSettings, clock: Clock | None = None) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._transport = Transport(settings, clock or SystemClock())
+        self._threads = DiskThreads()
+        self._busy: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        self._transport.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._transport.close()
+        finally:
+            self._threads.close()
+
+    def free_bytes(self) -> int:
+        """Free space where the videos go. Raises `FolderError` where that cannot be told."""
+        videos = self._folder / VIDEOS
+        with disk_errors():
+            return shutil.disk_usage(videos if videos.is_dir() else self._folder).free
+
+    async def fetch(self, url: str, output: str) -> StoredFile:
+        """Download `url` to `output` (relative to `videos/`), going on where an earlier try of this output stopped.
+
+        On return the file under its final name is complete, checked, hashed and flushed. A cancellation, an
+        interruption and a full disk keep the bytes that have arrived; an unusable result removes them.
+
+        Raises `InterruptedDownloadError` (try again), `LinkExpiredError` (ask for a fresh URL), `UnusableResultError`
+        (`bad_url`, `bad_output`, `not_a_video`, `too_large`, `encoded`, `too_many_redirects`), `NoSpaceError`, and
+        `FolderError` where the output folder is gone or read-only.
+        """
+        address = checked_address(url)
+        async with self._claimed(output) as part:
+            size, sha256 = await self._bring(address, url, part)
+        return StoredFile(f"{VIDEOS}/{PurePosixPath(output)}", size, sha256, url)
+
+    async def discard(self, output: str) -> None:
+        """Remove what an unfinished download of `output` left, for a result that is no longer wanted."""
+        await Part(place_of(self._folder, output), self._threads).discard()
+
+    async def verify(self, file: StoredFile) -> str | None:
+        """What is wrong with a stored file, in words, or None where it still is what the record says."""
+        relative = PurePosixPath(file.path)
+        if relative.is_absolute() or ".." in relative.parts:
+            return "lies outside the output folder"
+        comparison = Comparison(self._folder / relative, file)
+        try:
+            while await self._threads.run(comparison.step):
+                pass
+            return comparison.verdict
+        finally:
+            await self._threads.run(comparison.close)
+
+    @asynccontextmanager
+    async def _claimed(self, output: str) -> AsyncIterator[Part]:
+        """The part of an output, for one download at a time, left in order whatever happens."""
+        part = Part(place_of(self._folder, output), self._threads)
+        if output in self._busy:
+            raise InterruptedDownloadError(f"{output} is being downloaded already", code="busy")
+        self._busy.add(output)
+        try:
+            await part.prepare()
+            yield part
+        except UnusableResultError:
+            await part.discard()
+            raise
+        except BaseException:
+            await part.abandon()
+            raise
+        finally:
+            self._busy.discard(output)
+
+    async def _bring(self, address: URL, url: str, part: Part) -> tuple[int, str]:
+        """Ask for the rest, and once more for the whole where the answer cannot be joined to what is here."""
+        for _ in range(2):
+            headers = range_headers(part.kept, url)
+            async with self._transport.get(address, headers) as answer:
+                decision = decide(part.kept, bool(headers), answer.head)
+                if decision.join is not Join.RESTART:
+                    return await self._take(answer, decision, url, part)
+            part.forget()
+        raise InterruptedDownloadError(f"{address.host} answers with ranges nobody asked for", code="bad_range")
+
+    async def _take(self, answer: Answer, decision: Decision, url: str, part: Part) -> tuple[int, str]:
+        self._refuse_above_limit(decision.total or 0)
+        if decision.join is Join.ANEW:
+            part.begin(Validator(url, answer.head.etag, answer.head.last_modified, decision.total))
+        else:
+            part.resume()
+        if decision.join is not Join.COMPLETE:
+            await self._pour(answer, part, decision.total)
+        return await part.publish(Proof(decision.total, by_boxes=decision.total is None and answer.ends_by_close))
+
+    async def _pour(self, answer: Answer, part: Part, total: int | None) -> None:
+        while chunk := await answer.read():
+            self._refuse_above_limit(part.size + len(chunk))
+            await part.write(chunk)
+            if total is not None and part.size > total:
+                break  # publishing will say so; what else comes is no part of the file
+
+    def _refuse_above_limit(self, size: int) -> None:
+        if size > self._settings.max_bytes:
+            raise UnusableResultError(
+                f"the result is larger than the limit of {self._settings.max_bytes} bytes", code="too_large"
+            )
