@@ -41,5 +41,8 @@ class VideoStore(Protocol):
         On return the file under its final name is complete, checked, hashed and flushed. Raises `DownloadError`s.
         """
 
+    async def discard(self, output: str) -> None:
+        """Remove what an unfinished download of `output` left behind; a whole file stays."""
+
     async def verify(self, file: StoredFile) -> str | None:
         """What is wrong with a stored file, in words, or None where it still is what the record says."""

@@ -133,8 +133,16 @@ def _meet_changed(
 
 # -- collisions -----------------------------------------------------------------------------------------------------
 
-_COLLISIONS = "SELECT output FROM jobs GROUP BY output HAVING count(*) > 1 LIMIT ?"
-_OWNERS = "SELECT job_id, spec FROM jobs WHERE output = ? ORDER BY seq LIMIT 2"
+_COLLISIONS = """
+    SELECT output FROM jobs GROUP BY output HAVING count(*) > 1
+    UNION SELECT output FROM claims JOIN jobs USING (output) WHERE claims.job_id != jobs.job_id
+    LIMIT ?
+"""
+_OWNERS = """
+    SELECT job_id, spec FROM jobs
+    WHERE output = :output OR job_id = (SELECT job_id FROM claims WHERE output = :output)
+    ORDER BY seq LIMIT 2
+"""
 
 
 def _refuse_collisions(connection: sqlite3.Connection) -> None:
@@ -149,7 +157,7 @@ def _refuse_collisions(connection: sqlite3.Connection) -> None:
 
 
 def _collision(connection: sqlite3.Connection, output: str) -> str:
-    first, second = (_owner(row) for row in connection.execute(_OWNERS, (output,)))
+    first, second = (_owner(row) for row in connection.execute(_OWNERS, {"output": output}))
     return (
         f"{second} would write {output}, which belongs to {first} in this output folder; "
         "give it another output name, or use another output folder"

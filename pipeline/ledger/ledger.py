@@ -187,6 +187,10 @@ class Ledger:
         """fetching, with the URLs of a newer answer."""
         return self._enqueue(transitions.refreshed, job_id, report, at)
 
+    def claim(self, job_id: str, output: str) -> asyncio.Future[bool]:
+        """Reserve an output for a job's second, third, … video; False where it belongs to another job."""
+        return self._enqueue(transitions.claim, job_id, output)
+
     def downloaded(self, job_id: str, files: tuple[StoredFile, ...], at: float) -> asyncio.Future[None]:
         """fetching → done: every video is on disk."""
         return self._enqueue(transitions.downloaded, self._run_id, job_id, files, at)

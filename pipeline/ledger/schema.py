@@ -71,6 +71,12 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE INDEX jobs_by_state ON jobs (state)",
         "CREATE INDEX jobs_by_output ON jobs (output)",
         """
+        CREATE TABLE claims (                           -- outputs of a task's second, third, ... video
+            output TEXT PRIMARY KEY,
+            job_id TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
         CREATE TABLE results (
             seq INTEGER PRIMARY KEY,
             job_id TEXT NOT NULL,

@@ -161,6 +161,22 @@ def download_failed(
     _end(connection, run_id, row, _ended(row, JobState.FAILED, failure), at, download_again=not final)
 
 
+_TAKEN = """
+    SELECT 1 FROM jobs WHERE output = :output AND job_id != :job_id
+    UNION ALL SELECT 1 FROM claims WHERE output = :output AND job_id != :job_id
+"""
+_CLAIM = "INSERT OR IGNORE INTO claims (output, job_id) VALUES (:output, :job_id)"
+
+
+def claim(connection: sqlite3.Connection, job_id: str, output: str) -> bool:
+    """Reserve an output for a job's further video; False where it belongs to another job."""
+    names = {"job_id": job_id, "output": output}
+    if connection.execute(_TAKEN, names).fetchone() is not None:
+        return False
+    connection.execute(_CLAIM, names)
+    return True
+
+
 # -- recovery and second tries --------------------------------------------------------------------------------------
 
 _CAUGHT = "SELECT * FROM jobs WHERE state = 'submitting' ORDER BY seq LIMIT 1"
