@@ -230,9 +230,7 @@ def build_settings(*layers: Layer) -> Settings:
                 complaints.append(f"{layer.origin}: {error.message}")
     if complaints:
         raise SettingsError("\n".join(complaints))
-    settings = msgspec.convert(merged, Settings)
-    _check_endpoint(settings.endpoint)
-    return settings
+    return msgspec.convert(merged, Settings)
 
 
 def _typed(name: Any, value: Any, textual: bool) -> Any:
@@ -247,8 +245,10 @@ def _typed(name: Any, value: Any, textual: bool) -> Any:
         converted = msgspec.convert({name: value}, Settings, strict=not textual)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{name}: {_sentence(str(error))}; got {value!r}") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise SettingsError(f"{name}: {error}") from None
+    if name == "endpoint":
+        _check_endpoint(converted.endpoint)
     return getattr(converted, name)
 
 
@@ -292,7 +292,7 @@ def read_api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ)
     """The key, from the file if one is named and else from `MODELVERSE_API_KEY`. Raises `SettingsError`."""
     if key_file is not None:
         try:
-            key = key_file.read_text(encoding="utf-8").strip()
+            key = key_file.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise SettingsError(f"--api-key-file {key_file}: cannot be read: {reason}") from None

@@ -1,0 +1,254 @@
+"""One run over one manifest: read `Batch.run` first."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from pipeline.core.clock import Clock, SystemClock
+from pipeline.core.errors import PipelineError, StoppedError, UsageError
+from pipeline.core.events import BatchEnded, BatchStarted, Listener, nobody
+from pipeline.core.jobs import Job, JobState, Record
+from pipeline.core.ports import Service, VideoStore
+from pipeline.engine.account import Account
+from pipeline.engine.backoff import Backoff
+from pipeline.engine.desk import Desk, Stop
+from pipeline.engine.downloader import Downloaders, FetchRules
+from pipeline.engine.health import Health, HealthRules
+from pipeline.engine.pace import Pace
+from pipeline.engine.poller import Pollers, PollRules
+from pipeline.engine.producer import Producer, SubmitRules
+from pipeline.engine.queue import JobQueue
+from pipeline.engine.schedule import GrowingSchedule
+from pipeline.ledger import Enrolment, Ledger
+from pipeline.settings import Settings
+
+_PAGE = 500  # unfinished jobs read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run ended; the counts are the ledger's."""
+
+    counts: Mapping[JobState, int]
+    stops: tuple[Stop, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """As tabled in the README: the first that applies of 4, 3, 5, 1 and 0."""
+        remaining = sum(n for state, n in self.counts.items() if not state.ended)
+        in_flight = remaining - self.counts.get(JobState.QUEUED, 0)
+        if remaining and any(stop.account_refused for stop in self.stops):
+            return 4
+        if in_flight or (remaining and self.stops):
+            return 3
+        if self.counts.get(JobState.UNKNOWN):
+            return 5
+        return 1 if self.counts.get(JobState.FAILED) else 0
+
+
+class Batch:
+    """The flow: enroll, recover, and one crew that works until the last job has ended or somebody says stop."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        service: Service,
+        store: VideoStore,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        listener: Listener = nobody,
+        rng: Random | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._service = service
+        self._store = store
+        self._settings = settings
+        clock = clock or SystemClock()
+        backoff = Backoff(maximum=settings.retry_after_ceiling, rng=rng or Random())  # noqa: S311 - spreads load only
+        self._health = Health(HealthRules(settings.min_free_bytes, settings.max_backlog))
+        self._desk = Desk(ledger, clock, listener)
+        self.account = Account(
+            Pace(
+                settings.concurrency,
+                rps=settings.submit_rps,
+                longest_pause=settings.retry_after_ceiling,
+                backoff=backoff,
+            ),
+            clock,
+        )
+        self._downloaders = Downloaders(
+            service,
+            store,
+            self._desk,
+            self._health,
+            self.account,
+            backoff=backoff,
+            rules=FetchRules(settings.download_tries, settings.retry_after_ceiling),
+        )
+        self._pollers = Pollers(
+            service,
+            self._desk,
+            self._health,
+            self.account,
+            schedule=GrowingSchedule(settings.poll_first, settings.poll_growth, settings.poll_max),
+            backoff=backoff,
+            rules=PollRules(settings.task_timeout, longest_pause=settings.retry_after_ceiling),
+            clock=clock,
+            fetch=self._downloaders.fetch,
+        )
+        self._leave_at: float | None = None
+        self._patience = asyncio.timeout(None)
+
+    async def run(self, jobs: Iterable[Job]) -> Summary:
+        """Run the batch to its end, or to a stop; what an earlier run left behind is collected first.
+
+        `jobs` streams into the ledger, whole, before the first paid call.
+        Raises `UsageError` where a known row has changed, `FolderError` where the folder fails, and whatever `jobs`
+        raises; nothing was submitted then, or everything submitted is on record.
+        """
+        with self._deadline():
+            await self._enroll(jobs)
+            try:
+                await self._recover()
+                async with asyncio.TaskGroup() as crew:
+                    producing = self._start(crew)
+                    await self._until_over(producing)
+                    raise _Over  # the documented way to send the rest of a TaskGroup home
+            except BaseExceptionGroup as group:
+                _raise_what_matters(group)
+            finally:
+                self._pollers.dismiss("the run ended")
+        return await self._summary()
+
+    def go_home(self, stop: Stop, grace: float | None = None) -> None:
+        """Submit nothing more, ask nothing more, and end after a grace for what is under way (seconds)."""
+        self._desk.stop(stop)
+        self.account.stop()
+        self._pollers.dismiss(stop.message)
+        self._downloaders.dismiss(stop.message)
+        leave_at = asyncio.get_running_loop().time() + (self._settings.grace if grace is None else grace)
+        self._leave_at = leave_at if self._leave_at is None else min(leave_at, self._leave_at)
+        with contextlib.suppress(RuntimeError):  # not waiting yet, or no more: `_until_over` reads `_leave_at`
+            self._patience.reschedule(self._leave_at)
+
+    @contextlib.contextmanager
+    def _deadline(self) -> Iterator[None]:
+        """The same stop as a signal's, on a clock."""
+        limit = self._settings.max_runtime
+        if limit is None:
+            yield
+            return
+        stop = Stop("deadline", f"this run was given {limit:,.0f} s")
+        timer = asyncio.get_running_loop().call_later(limit, self.go_home, stop)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    async def _enroll(self, jobs: Iterable[Job]) -> None:
+        """New rows become queued jobs; known rows must not have changed, unless the settings say what then."""
+        jobs = self._unless_stopped(jobs)
+        enrolment = await self._ledger.enroll(jobs, on_changed=self._settings.on_changed, at=self._desk.now())
+        if enrolment.changed and self._settings.on_changed == "error":
+            raise UsageError(_changed_sentence(enrolment))
+
+    def _unless_stopped(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """A stop need not wait for the end of a long manifest: the enrolment is undone as a whole."""
+        for job in jobs:
+            if self.account.stopped:
+                raise StoppedError
+            yield job
+
+    async def _recover(self) -> None:
+        """What an earlier run left behind goes through the same doors as everything else."""
+        settings, now = self._settings, self._desk.now()
+        await self._ledger.recover(at=now)
+        if settings.retry_failed:
+            await self._ledger.retry_failed(select=settings.select, at=now)
+        if settings.resubmit_unknown:
+            await self._ledger.resubmit_unknown(select=settings.select, at=now)
+        cursor = 0
+        while page := await self._ledger.unfinished(after=cursor, limit=_PAGE):
+            cursor = page[-1][0]
+            for _, record in page:
+                self._adopt(record)
+        counts = await self._ledger.counts()
+        queued = await self._ledger.submit_queue_size(settings.select)
+        to_submit = queued if settings.limit is None else min(queued, settings.limit)
+        self._desk.tell(BatchStarted(self._desk.now(), counts, to_submit))
+
+    def _adopt(self, record: Record) -> None:
+        """A job that an earlier run bought: its task is asked about, or its videos are fetched."""
+        self._desk.take(record)
+        if record.state is JobState.RUNNING:
+            self._pollers.watch(record, self.account.slots.seize())
+        else:
+            self._downloaders.fetch(record, resumed=True)
+
+    def _start(self, crew: asyncio.TaskGroup) -> "asyncio.Task[None]":
+        """One producer, N pollers, M downloaders."""
+        settings = self._settings
+        for _ in range(settings.pollers):
+            crew.create_task(self._pollers.run())
+        for _ in range(settings.downloads):
+            crew.create_task(self._downloaders.run())
+        producer = Producer(
+            crew,
+            self._service,
+            self._desk,
+            self.account,
+            JobQueue(self._ledger, select=settings.select, limit=settings.limit),
+            self._pollers,
+            complaint=lambda: self._health.complaint(
+                free_bytes=self._store.free_bytes(), watched=self._pollers.watched
+            ),
+            rules=SubmitRules(outage_timeout=settings.outage_timeout),
+        )
+        return crew.create_task(producer.run())
+
+    async def _until_over(self, producing: "asyncio.Task[None]") -> None:
+        """Wait for the last job to end, or for a stop and its grace."""
+        self._patience = asyncio.timeout_at(self._leave_at)
+        with contextlib.suppress(TimeoutError):
+            async with self._patience:
+                await asyncio.wait({producing})
+                await self._desk.until_idle()
+
+    async def _summary(self) -> Summary:
+        counts = await self._ledger.counts()
+        self._desk.tell(BatchEnded(self._desk.now(), counts))
+        return Summary(counts, tuple(self._desk.stops))
+
+
+class _Over(Exception):  # noqa: N818 - not an error: the crew may go home
+    """The crew has nothing more to do."""
+
+
+def _raise_what_matters(group: BaseExceptionGroup[BaseException]) -> None:
+    """Nothing for the ordinary end; a known error of ours alone; a bug with all that belongs to it."""
+    _, rest = group.split(_Over)
+    if rest is None:
+        return
+    known, bugs = rest.split(PipelineError)
+    if bugs is not None or known is None:
+        raise rest
+    error: BaseException = known
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    raise error
+
+
+def _changed_sentence(enrolment: Enrolment) -> str:
+    lines = [
+        f"{job.source.file}:{job.source.line}: job {job.job_id} ({job.state}) is not what was enrolled before"
+        for job in enrolment.changed
+    ]
+    if enrolment.changed_total > len(lines):
+        lines.append(f"… and {enrolment.changed_total - len(lines)} more")
+    lines.append(
+        "nothing was submitted; say --on-changed keep to leave these jobs as they were, or rerun to buy them anew"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,179 @@
+"""The driver's side of the flow: what is true about each job, and what everybody is told about it.
+
+The crew (producer, pollers, downloaders) owns no ledger. Whatever it does to a job it reports here, and each report is
+one ledger transition and one event. Methods that end a job return when the end is durable.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, replace
+
+from pipeline.core.clock import Clock
+from pipeline.core.events import CallFailed, Event, JobLeft, JobMoved, Listener, Stopping
+from pipeline.core.jobs import Failure, JobState, Outcome, Record, StoredFile, Task, TaskReport
+from pipeline.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why something is not submitted in this run any more."""
+
+    reason: str
+    """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`."""
+    message: str
+    account_refused: bool = False
+
+
+class Desk:
+    """One method for each thing that can happen to a job."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, listener: Listener) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._listener = listener
+        self._in_hand: set[str] = set()
+        self._empty_handed = asyncio.Event()
+        self._empty_handed.set()
+        self.stops: list[Stop] = []
+        """Every reason why submitting ended early, in order."""
+
+    # -- what the crew holds ----------------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether the crew holds no job."""
+        return not self._in_hand
+
+    async def until_idle(self) -> None:
+        """Wait until the crew holds no job."""
+        await self._empty_handed.wait()
+
+    def take(self, record: Record) -> None:
+        """A job comes into the crew's hands."""
+        self._in_hand.add(record.job.job_id)
+        self._empty_handed.clear()
+
+    def let_go(self, record: Record) -> None:
+        """A job leaves the crew's hands."""
+        self._in_hand.discard(record.job.job_id)
+        if not self._in_hand:
+            self._empty_handed.set()
+
+    def leave(self, record: Record, reason: str) -> None:
+        """The job keeps its state for the next run."""
+        self.let_go(record)
+        self.tell(JobLeft(self.now(), record.job.job_id, record.state, reason))
+
+    # -- submitting -------------------------------------------------------------------------------------------------
+
+    async def intend(self, record: Record, body: bytes, base_url: str) -> Record:
+        """Write down that the paid request is about to leave. Durable on return; cancelled, it is taken back."""
+        now = self.now()
+        digest = hashlib.sha256(body).hexdigest()
+        written = self._ledger.intent(record.job.job_id, base_url=base_url, body_digest=digest, at=now)
+        try:
+            attempt = await written
+        except asyncio.CancelledError:
+            self._ledger.withdraw(record.job.job_id, at=now)  # the request never left
+            raise
+        return self._moved(replace(record, state=JobState.SUBMITTING, attempt=attempt, submitted_at=now))
+
+    def withdraw(self, record: Record) -> Record:
+        """The request surely created nothing: the job is queued again, as if it had not been tried."""
+        self._ledger.withdraw(record.job.job_id, at=self.now())
+        return self._moved(replace(record, state=JobState.QUEUED, attempt=record.attempt - 1, submitted_at=None))
+
+    async def accepted(self, record: Record, task: Task) -> Record:
+        """The service has the task. Its id is durable on return."""
+        now = self.now()
+        await self._ledger.accepted(record.job.job_id, task, at=now)
+        return self._moved(replace(record, state=JobState.RUNNING, task=task, submitted_at=now))
+
+    async def refused(self, record: Record, failure: Failure) -> None:
+        """The job cannot be submitted as it is."""
+        await self._ledger.refused(record.job.job_id, failure, at=self.now())
+        self._end(record, JobState.FAILED, failure)
+
+    async def lost(self, record: Record, failure: Failure) -> None:
+        """The answer was lost: a task may exist."""
+        await self._ledger.lost(record.job.job_id, failure, at=self.now())
+        self._end(record, JobState.UNKNOWN, failure)
+
+    def abandon(self, record: Record, failure: Failure) -> None:
+        """As `lost`, for a crew that is being sent home and cannot wait until it is durable."""
+        self._ledger.lost(record.job.job_id, failure, at=self.now())
+        self._end(record, JobState.UNKNOWN, failure)
+
+    # -- the task ---------------------------------------------------------------------------------------------------
+
+    def finished(self, record: Record, report: TaskReport) -> Record:
+        """The task ended well; its videos are to be fetched. Were this lost in a crash, we would ask again."""
+        self._ledger.finished(record.job.job_id, report, at=self.now())
+        return self._moved(replace(record, state=JobState.FETCHING, report=report))
+
+    async def task_failed(self, record: Record, report: TaskReport, failure: Failure) -> None:
+        """The task ended badly."""
+        await self._ledger.task_failed(record.job.job_id, report, failure, at=self.now())
+        self._end(record, JobState.FAILED, failure)
+
+    async def vanished(self, record: Record, failure: Failure) -> None:
+        """The service says that it does not know the task."""
+        await self._ledger.vanished(record.job.job_id, failure, at=self.now())
+        self._end(record, JobState.UNKNOWN, failure)
+
+    # -- the videos -------------------------------------------------------------------------------------------------
+
+    def refreshed(self, record: Record, report: TaskReport) -> Record:
+        """The service gave fresh URLs."""
+        self._ledger.refreshed(record.job.job_id, report, at=self.now())
+        return replace(record, report=report)
+
+    async def claim(self, record: Record, output: str) -> bool:
+        """Whether the job may write this output beside its own; False where it belongs to another job."""
+        return await self._ledger.claim(record.job.job_id, output)
+
+    async def downloaded(self, record: Record, files: tuple[StoredFile, ...]) -> None:
+        """Every video is on disk, whole."""
+        await self._ledger.downloaded(record.job.job_id, files, at=self.now())
+        self._end(record, JobState.DONE, files=files)
+
+    async def download_failed(self, record: Record, failure: Failure, *, final: bool) -> None:
+        """The videos did not come; unless that is final, the next run tries again without paying."""
+        await self._ledger.download_failed(record.job.job_id, failure, at=self.now(), final=final)
+        self._end(record, JobState.FAILED, failure)
+
+    # -- telling ----------------------------------------------------------------------------------------------------
+
+    def stop(self, stop: Stop) -> None:
+        """Remember and tell why submitting ends early."""
+        if stop in self.stops:
+            return
+        self.stops.append(stop)
+        self.tell(Stopping(self.now(), stop.reason, stop.message))
+
+    def call_failed(self, call: str, record: Record, code: str, message: str, retry_in: float) -> None:
+        """Tell of a call that will be made again."""
+        self.tell(CallFailed(self.now(), call, record.job.job_id, code, message, retry_in))
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to whoever listens."""
+        self._listener(event)
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._clock.time()
+
+    def _end(
+        self,
+        record: Record,
+        state: JobState,
+        failure: Failure | None = None,
+        files: tuple[StoredFile, ...] = (),
+    ) -> None:
+        self.let_go(record)
+        self._moved(replace(record, state=state, outcome=Outcome(state, files, failure)))
+
+    def _moved(self, record: Record) -> Record:
+        task_id = record.task.task_id if record.task else None
+        self.tell(JobMoved(self.now(), record.job, record.state, record.attempt, task_id, record.outcome))
+        return record

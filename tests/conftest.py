@@ -1,0 +1,58 @@
+"""The rig: no test leaves anything running, loses an exception, blocks the event loop, or sees the user's settings."""
+
+import asyncio
+import gc
+import inspect
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_sleep_on_the_loop() -> Iterator[None]:
+    """Sleeping where an event loop runs fails; threads and plain tests may."""
+    sleep = time.sleep
+
+    def guarded(seconds: float) -> None:
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("time.sleep blocks the event loop")
+        sleep(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", guarded)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings, the key or the colours of whoever runs it, nor goes through their proxy."""
+    for name in list(os.environ):
+        if name.startswith(("PIPELINE_", "MODELVERSE_")) or name in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> None:
+    """Async tests end with no asyncio task still there and no exception that nobody saw."""
+    if inspect.iscoroutinefunction(request.function):
+        request.getfixturevalue("watched_loop")
+
+
+@pytest.fixture
+async def watched_loop() -> AsyncIterator[None]:
+    """The test's event loop, asked at the end what was left behind."""
+    loop = asyncio.get_running_loop()
+    lost: list[str] = []
+    loop.set_exception_handler(
+        lambda _loop, context: lost.append(f"{context['message']}: {context.get('exception')!r}")
+    )
+    before = asyncio.all_tasks()
+    yield
+    strays = asyncio.all_tasks() - before - {asyncio.current_task()}
+    gc.collect(1)  # a lost exception speaks up when its task is collected
+    loop.set_exception_handler(None)
+    assert not strays, f"still running at the end of the test: {strays}"
+    assert not lost, f"lost at the end of the test: {lost}"

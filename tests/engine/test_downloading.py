@@ -1,0 +1,174 @@
+"""What becomes of a finished task's videos: retries, fresh links, several files, full disks."""
+
+import pytest
+
+from pipeline.core.errors import (
+    InterruptedDownloadError,
+    LinkExpiredError,
+    NoSpaceError,
+    RejectedError,
+    TransientError,
+    UnusableResultError,
+)
+from pipeline.core.events import CallFailed
+from pipeline.core.jobs import TaskReport
+from pipeline.engine.downloader import output_name
+from tests.engine.fakes import FakeService, FakeStore, Theatre, Trouble, first, jobs, success
+
+CUT = InterruptedDownloadError("the transfer broke off", code="cut")
+EXPIRED = LinkExpiredError("forbidden", code="link_expired", http_status=403)
+
+
+def ends_with(*links: str, videos: int = 1) -> FakeService:
+    """A service whose task is finished at once; each question brings the next set of links, the last one for ever."""
+
+    def status(number: int, job_id: str) -> TaskReport:
+        return success(f"t1-{job_id}", videos, links[min(number, len(links)) - 1])
+
+    return FakeService(on_status=status)
+
+
+def expired(link: str) -> FakeStore:
+    """A host that no longer serves one set of links."""
+    return FakeStore(on_fetch=lambda _n, url, _output: EXPIRED if f"/{link}/" in url else None)
+
+
+@pytest.mark.parametrize(
+    ("output", "names"),
+    [
+        ("a.mp4", ["a.mp4", "a-2.mp4", "a-3.mp4"]),
+        ("b/c.d.mp4", ["b/c.d.mp4", "b/c.d-2.mp4", "b/c.d-3.mp4"]),
+        ("plain", ["plain", "plain-2", "plain-3"]),
+    ],
+)
+def test_later_videos_are_numbered_from_two(output: str, names: list[str]) -> None:
+    """The first video has the job's own name; the number goes before the suffix."""
+    assert [output_name(output, position) for position in range(3)] == names
+
+
+def test_every_url_becomes_a_file_when_a_task_has_several(theatre: Theatre) -> None:
+    """Several URLs give several files on one results line; the job is done when the last one is there."""
+    played = theatre.run(jobs(1), ends_with("a", videos=3))
+    assert played.exit_code == 0
+    (line,) = theatre.results()
+    assert [file["path"] for file in line["files"]] == ["videos/j1.mp4", "videos/j1-2.mp4", "videos/j1-3.mp4"]
+
+
+def test_a_download_is_tried_again_when_it_breaks_off(theatre: Theatre) -> None:
+    """Interrupted transfers are repeated with growing pauses within the run, and no host's pause is shortened."""
+    slow = InterruptedDownloadError("busy", code="http_503", retry_after=25.0)
+    store = FakeStore(on_fetch=first(CUT, CUT, slow))
+    played = theatre.run(jobs(1), FakeService(), store)
+    assert played.exit_code == 0
+    pauses = [event.retry_in for event in played.all(CallFailed)]
+    assert pauses[0] <= 1.0 <= pauses[1] <= 2.0
+    assert pauses[2] == 25.0
+    assert [at for at, _, _ in store.tried] == pytest.approx(
+        [
+            store.tried[0][0] + sum(pauses[:n]) + n * store.takes  # each try takes its second, too
+            for n in range(4)
+        ]
+    )
+
+
+@pytest.mark.parametrize(("cuts", "counts"), [(4, {"done": 1}), (5, {"failed": 1})])
+def test_the_job_fails_for_now_when_all_tries_break_off(theatre: Theatre, cuts: int, counts: dict[str, int]) -> None:
+    """After `download_tries` the run goes on without; the next run fetches the video without paying again."""
+    service, store = FakeService(), FakeStore(on_fetch=first(*[CUT] * cuts))
+    played = theatre.run(jobs(1), service, store, download_tries=5)
+    assert played.counts == counts
+    if "failed" in counts:
+        assert played.exit_code == 1
+        assert theatre.results()[0]["error"]["stage"] == "download"
+        again = theatre.run(jobs(1), service, store)
+        assert again.counts == {"done": 1}
+        assert [line["status"] for line in theatre.results()] == ["failed", "succeeded"]
+    assert len(service.sent) == 1
+
+
+def test_tries_are_counted_for_each_video_when_a_task_has_several(theatre: Theatre) -> None:
+    """One video's bad luck does not use up the tries of the next."""
+    store = FakeStore(on_fetch=lambda number, *_: CUT if number < 3 else None)
+    assert theatre.run(jobs(1), ends_with("a", videos=3), store, download_tries=3).exit_code == 0
+
+
+def test_a_fresh_link_is_used_when_the_old_one_has_expired(theatre: Theatre) -> None:
+    """On 403, 404 or 410 the status is asked once more, and the download goes on with what it says."""
+    service, store = ends_with("old", "new"), expired("old")
+    assert theatre.run(jobs(1), service, store).exit_code == 0
+    assert [url.split("/")[3] for _, url, _ in store.tried] == ["old", "new"]
+    assert service.questions["j1"] == 2
+    assert "/new/" in theatre.results()[0]["files"][0]["url"]
+
+
+def test_the_download_fails_for_now_when_the_fresh_link_has_expired_too(theatre: Theatre) -> None:
+    """One fresh link for each video and run; the next run asks for another."""
+    service, store = ends_with("old"), expired("old")
+    played = theatre.run(jobs(1), service, store)
+    assert played.counts == {"failed": 1}
+    assert len(store.tried) == 2
+    assert theatre.results()[0]["error"]["http_status"] == 403
+    service.on_status = lambda _n, job_id: success(f"t1-{job_id}", 1, "new")
+    assert theatre.run(jobs(1), service, store).counts == {"done": 1}
+    assert len(service.sent) == 1
+
+
+def test_the_question_is_repeated_when_no_fresh_link_can_be_had_now(theatre: Theatre) -> None:
+    """A failed question about a link counts as a broken try of the download, and the next one may succeed."""
+    answers: list[TaskReport | Trouble] = [success("t1-j1", 1, "old"), TransientError("504"), success("t1-j1", 0)]
+    service = FakeService(
+        on_status=lambda number, job_id: answers[number - 1] if number <= 3 else success("t1-j1", 1, "new")
+    )
+    played = theatre.run(jobs(1), service, expired("old"))
+    assert played.exit_code == 0
+    assert [event.call for event in played.all(CallFailed)] == ["download", "download"]
+
+
+def test_the_failure_is_final_when_the_service_no_longer_has_the_task(theatre: Theatre) -> None:
+    """A video that is gone at the service itself is not looked for again, and is bought anew only on request."""
+    answers = first(None, RejectedError("no such task", http_status=404))
+    service = FakeService(on_status=lambda number, job_id: answers(number) or success(f"t1-{job_id}", 1, "old"))
+    store = expired("old")
+    played = theatre.run(jobs(1), service, store)
+    assert played.counts == {"failed": 1}
+    assert theatre.results()[0]["error"]["code"] == "link_gone"
+    assert service.questions["j1"] == 2
+    again = theatre.run(jobs(1), service, store)
+    assert again.counts == {"failed": 1}
+    assert len(store.tried) == 1
+    bought = theatre.run(jobs(1), FakeService(), FakeStore(), retry_failed=True)
+    assert bought.counts == {"done": 1}
+    assert theatre.record("j1").attempt == 2
+
+
+def test_the_job_fails_for_now_when_what_is_served_is_no_video(theatre: Theatre) -> None:
+    """A web page instead of a video is not tried again in this run."""
+    web_page = UnusableResultError("it is a web page", code="not_a_video")
+    store = FakeStore(on_fetch=lambda *_: web_page)
+    played = theatre.run(jobs(1), FakeService(), store)
+    assert played.exit_code == 1
+    assert theatre.results()[0]["error"]["code"] == "not_a_video"
+    assert len(store.tried) == 1
+
+
+def test_submitting_stops_when_the_disk_takes_no_more(theatre: Theatre) -> None:
+    """A full disk is this machine's fault: nothing more is bought, and what is paid for waits for the next run."""
+    full = NoSpaceError("no space is left for videos")
+    service, store = FakeService(), FakeStore(on_fetch=lambda *_: full)
+    played = theatre.run(jobs(6), service, store, concurrency=2)
+    assert played.stops == ["disk"]
+    assert played.exit_code == 3
+    sent = len(service.sent)
+    assert played.counts == {"fetching": sent, "queued": 6 - sent}
+    assert sent < 6
+    store.on_fetch = first()
+    assert theatre.run(jobs(6), service, store, concurrency=2).counts == {"done": 6}
+    assert len(service.sent) == 6
+
+
+def test_no_more_downloads_run_at_once_than_are_allowed(theatre: Theatre) -> None:
+    """With two downloaders the third video waits until one of the first two is whole."""
+    service, store = FakeService(duration=1.0), FakeStore(takes=100.0)
+    theatre.run(jobs(6), service, store, concurrency=6, downloads=2)
+    starts = [at for at, _, _ in store.tried]
+    assert all(later - earlier >= 100.0 for earlier, later in zip(starts, starts[2:], strict=False))

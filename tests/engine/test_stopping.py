@@ -1,0 +1,232 @@
+"""How a run ends early: signals, the deadline, a broken ledger, a bug; and what each leaves behind."""
+
+import pytest
+
+from pipeline.core.errors import InterruptedDownloadError, LedgerError, RejectedError, TransientError
+from pipeline.core.events import BatchEnded, JobLeft, Stopping
+from pipeline.engine.batch import Batch
+from pipeline.engine.desk import Stop
+from tests.engine.fakes import SIGNAL, FakeService, FakeStore, Theatre, jobs
+
+
+def ask(batch: Batch) -> None:
+    """The first signal."""
+    batch.go_home(SIGNAL)
+
+
+def insist(batch: Batch) -> None:
+    """The second one."""
+    batch.go_home(Stop("signal", "second SIGTERM received"), 0.0)
+
+
+# -- signals
+
+
+def test_an_outstanding_submit_is_waited_for_when_a_stop_is_asked_for(theatre: Theatre) -> None:
+    """The answer to a paid request is worth a short grace: the task id is on record, and the rest stays queued."""
+    service = FakeService(submit_takes=6.0)
+    played = theatre.run(jobs(3), service, at={2.0: ask}, grace=8.0)
+    assert played.counts == {"running": 1, "queued": 2}
+    assert played.exit_code == 3
+    assert played.took == 6.0
+    record = theatre.record("j1")
+    assert record.task is not None
+    assert theatre.run(jobs(3), service).counts == {"done": 3}
+    assert service.sent_jobs == ["j1", "j2", "j3"]
+
+
+def test_an_outstanding_submit_is_unknown_when_its_answer_outlasts_the_grace(theatre: Theatre) -> None:
+    """When the grace is over the run ends, and a request whose answer did not come may have cost money."""
+    service = FakeService(submit_takes=60.0)
+    played = theatre.run(jobs(3), service, at={2.0: ask}, grace=8.0)
+    assert played.counts == {"unknown": 1, "queued": 2}
+    assert played.exit_code == 3
+    assert played.took == 10.0
+    assert theatre.results()[0]["error"]["code"] == "interrupted"
+
+
+def test_running_downloads_are_waited_for_when_a_stop_is_asked_for(theatre: Theatre) -> None:
+    """A download under way gets the grace; one that waits in line is not begun."""
+    service, store = FakeService(duration=1.0), FakeStore(takes=15.0)
+    played = theatre.run(jobs(3), service, store, concurrency=3, downloads=1, at={10.0: ask}, grace=8.0)
+    assert played.counts == {"done": 1, "fetching": 2}
+    assert played.exit_code == 3
+    assert len(store.tried) == 1
+    assert 10.0 < played.took < 18.0
+    assert theatre.run(jobs(3), service, store).counts == {"done": 3}
+    assert len(service.sent) == 3
+
+
+def test_a_download_stays_fetching_when_it_outlasts_the_grace(theatre: Theatre) -> None:
+    """A transfer that is cut by the end of the run has not failed; the next run goes on with it."""
+    service, store = FakeService(duration=1.0), FakeStore(takes=500.0)
+    played = theatre.run(jobs(1), service, store, at={10.0: ask}, grace=8.0)
+    assert played.counts == {"fetching": 1}
+    assert played.took == 18.0
+    assert played.exit_code == 3
+
+
+@pytest.mark.parametrize("stop_at", [4.0, 5.5])
+def test_a_download_stays_fetching_when_it_breaks_off_while_the_run_ends(theatre: Theatre, stop_at: float) -> None:
+    """A broken transfer during the grace, or one that waits for its next try, is left and is no failure."""
+    cut = InterruptedDownloadError("cut", code="cut", retry_after=30.0)
+    store = FakeStore(takes=2.0, on_fetch=lambda *_: cut)
+    played = theatre.run(jobs(1), FakeService(duration=1.0), store, at={stop_at: ask})
+    assert played.counts == {"fetching": 1}
+    assert played.exit_code == 3
+    assert played.took < 8.0
+    assert len(store.tried) == 1
+
+
+def test_running_tasks_are_left_at_once_when_a_stop_is_asked_for(theatre: Theatre) -> None:
+    """Remote tasks go on by themselves: nobody waits for them, and the next run collects them first."""
+    service = FakeService(duration=1000.0)
+    played = theatre.run(jobs(5), service, concurrency=5, at={20.0: ask})
+    assert played.counts == {"running": 5}
+    assert played.took < 20.2
+    assert {event.reason for event in played.all(JobLeft)} <= {"SIGTERM received", "the run ended"}
+    service.duration = 10.0
+    assert theatre.run(jobs(5), service).counts == {"done": 5}
+    assert len(service.sent) == 5
+
+
+def test_everything_ends_at_once_when_a_second_signal_comes(theatre: Theatre) -> None:
+    """The second signal ends the grace; an outstanding submit becomes unknown and is on record."""
+    service = FakeService(submit_takes=60.0)
+    played = theatre.run(jobs(2), service, at={2.0: ask, 3.0: insist}, grace=30.0)
+    assert played.took == 3.0
+    assert played.counts == {"unknown": 1, "queued": 1}
+    assert played.stops == ["signal", "signal"]
+
+
+def test_a_longer_grace_never_extends_a_shorter_one(theatre: Theatre) -> None:
+    """Whoever asks last cannot keep a run from ending when it was told to."""
+    service = FakeService(submit_takes=60.0)
+    played = theatre.run(jobs(1), service, at={2.0: insist, 2.5: ask}, grace=30.0)
+    assert played.took == 2.0
+
+
+def test_the_run_ends_when_a_stop_comes_before_it_has_begun_to_submit(theatre: Theatre) -> None:
+    """A signal in the very first moment finds nothing to undo."""
+    service = FakeService()
+    played = theatre.run(jobs(3), service, at={0.0: ask})
+    assert played.exit_code == 3
+    assert played.took < 1.0
+    assert len(service.sent) <= 1
+
+
+def test_a_stop_during_a_pause_ends_the_run_at_once(theatre: Theatre) -> None:
+    """Nobody sits out a backoff that no longer matters."""
+    service = FakeService(on_submit=lambda *_: TransientError("later", retry_after=50.0))
+    played = theatre.run(jobs(3), service, at={10.0: ask})
+    assert played.took == 10.0
+    assert played.counts == {"queued": 3}
+
+
+# -- the deadline
+
+
+def test_the_run_goes_home_when_its_time_is_over(theatre: Theatre) -> None:
+    """`--max-runtime` is the same stop on a clock: running tasks are left, and the next run goes on."""
+    service = FakeService(duration=30.0)
+    played = theatre.run(jobs(4), service, concurrency=1, max_runtime=50.0)
+    assert 50.0 <= played.took <= 58.0
+    assert played.exit_code == 3
+    assert [event.reason for event in played.all(Stopping)] == ["deadline"]
+    assert played.counts == {"done": 1, "running": 1, "queued": 2}
+    assert theatre.run(jobs(4), service, concurrency=1, max_runtime=5000.0).exit_code == 0
+    assert len(service.sent) == 4
+
+
+def test_the_deadline_is_forgotten_when_the_batch_ends_before_it(theatre: Theatre) -> None:
+    """A run that has finished in time was not stopped."""
+    played = theatre.run(jobs(1), FakeService(), max_runtime=10_000.0)
+    assert played.exit_code == 0
+    assert played.stops == []
+    assert played.took < 100.0
+
+
+# -- a broken ledger
+
+
+@pytest.mark.parametrize("last_commit", range(1, 21))
+def test_the_run_ends_with_the_ledger_s_error_when_a_commit_fails(theatre: Theatre, last_commit: int) -> None:
+    """Whichever commit fails, the run ends with that one sentence; the next one completes and pays nothing twice."""
+    commits = 0
+
+    def fail() -> None:
+        nonlocal commits
+        commits += 1
+        if commits > last_commit:
+            raise OSError(28, "No space left on device")
+
+    service = FakeService()
+    played = theatre.run(jobs(4), service, concurrency=2, before_commit=fail)
+    assert type(played.error) is LedgerError
+    assert not played.all(BatchEnded)
+    again = theatre.run(jobs(4), service, concurrency=2)
+    caught = again.counts.get("unknown", 0)
+    assert again.counts == {state: n for state, n in {"done": 4 - caught, "unknown": caught}.items() if n}
+    assert caught <= 2
+    assert len(service.sent) == len(set(service.sent_jobs))
+
+
+# -- bugs
+
+
+@pytest.mark.parametrize("port", ["prepare", "submit", "status", "fetch"])
+@pytest.mark.parametrize("turns", range(0, 30, 3))
+def test_a_bug_is_seen_and_every_slot_comes_back_when_a_port_breaks(theatre: Theatre, port: str, turns: int) -> None:
+    """A bug is an exception, not an outcome: the crew goes home at once, in whatever moment it strikes."""
+    countdown = turns
+
+    def strike(*_: object) -> ZeroDivisionError | None:
+        nonlocal countdown
+        countdown -= 1
+        return ZeroDivisionError("a bug") if countdown < 0 else None
+
+    service, store = FakeService(duration=2.0, submit_takes=0.1), FakeStore()
+    setattr(store if port == "fetch" else service, f"on_{port}", strike)
+    played = theatre.run(jobs(40), service, store, concurrency=5)
+    assert isinstance(played.error, ExceptionGroup)
+    assert played.error.subgroup(ZeroDivisionError) is not None
+    for script in ("on_prepare", "on_submit"):
+        setattr(service, script, lambda *_: None)
+    service.on_status = lambda *_: None
+    again = theatre.run(jobs(40), service, concurrency=5)
+    assert set(again.counts) <= {"done", "unknown"}
+    assert len(service.sent) == len(set(service.sent_jobs)) == 40
+
+
+def test_a_bug_is_seen_together_with_the_known_error_that_came_with_it(theatre: Theatre) -> None:
+    """A known error never hides a bug."""
+    broken = False
+
+    def fail() -> None:
+        if broken:
+            raise OSError(28, "No space left on device")
+
+    def strike(number: int, _job_id: str) -> None:
+        nonlocal broken
+        broken = True
+        raise ZeroDivisionError("a bug")
+
+    service = FakeService(on_status=strike)
+    played = theatre.run(jobs(9), service, concurrency=9, before_commit=fail, submit_rps=5.0)
+    assert isinstance(played.error, ExceptionGroup)
+    assert played.error.subgroup(ZeroDivisionError) is not None
+
+
+def test_nothing_is_submitted_when_the_manifest_raises_while_it_streams(theatre: Theatre) -> None:
+    """What `jobs` raises comes out as it is, nothing was enrolled and nothing was sent."""
+
+    class Broken(list):  # type: ignore[type-arg] # any iterable will do
+        def __iter__(self):  # type: ignore[no-untyped-def] # as list
+            yield from jobs(2)
+            raise RejectedError("the manifest is gone")
+
+    service = FakeService()
+    played = theatre.run(Broken(), service)
+    assert isinstance(played.error, RejectedError)
+    assert service.sent == []
+    assert theatre.run([], service).counts == {}

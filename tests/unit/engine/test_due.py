@@ -1,0 +1,72 @@
+"""Due times: what comes out, when, and in which order."""
+
+import asyncio
+
+from pipeline.engine.due import DueQueue
+from tests.engine.virtual import play
+
+
+async def take(due: DueQueue[str], count: int) -> list[tuple[float, str]]:
+    """The next items, each with the loop time at which it came."""
+    taken = []
+    for _ in range(count):
+        item = await due.get()
+        taken.append((asyncio.get_running_loop().time(), item))
+    return taken
+
+
+def test_items_come_out_at_their_time_earliest_first() -> None:
+    """The order of putting does not matter, except between equal times; a time that has passed means now."""
+
+    async def story() -> list[tuple[float, str]]:
+        due = DueQueue[str]()
+        for item, at in (("late", 9.0), ("first", 2.0), ("second", 2.0), ("past", -5.0)):
+            due.put(item, at)
+        return await take(due, 4)
+
+    assert play(story()) == [(0.0, "past"), (2.0, "first"), (2.0, "second"), (9.0, "late")]
+
+
+def test_the_timer_is_set_anew_when_an_earlier_item_comes_in() -> None:
+    """Whoever waits for the next item gets one that became due before those that were known."""
+
+    async def story() -> list[tuple[float, str]]:
+        due = DueQueue[str]()
+        due.put("late", 100.0)
+        waiting = asyncio.create_task(take(due, 2))
+        await asyncio.sleep(1.0)
+        due.put("early", 3.0)
+        return await waiting
+
+    assert play(story()) == [(3.0, "early"), (100.0, "late")]
+
+
+def test_nothing_comes_out_when_the_queue_was_cleared() -> None:
+    """Clearing hands over every item, due or not, and the timer goes with them."""
+
+    async def story() -> tuple[list[str], list[tuple[float, str]]]:
+        due = DueQueue[str]()
+        due.put("now", 0.0)
+        due.put("later", 5.0)
+        await asyncio.sleep(1.0)
+        cleared = due.clear()
+        due.put("afterwards", 20.0)
+        return cleared, await take(due, 1)
+
+    cleared, taken = play(story())
+    assert sorted(cleared) == ["later", "now"]
+    assert taken == [(20.0, "afterwards")]
+
+
+def test_an_item_stays_when_the_waiter_that_it_woke_is_cancelled() -> None:
+    """A poller that is sent home in the moment in which an item becomes due takes nothing with it."""
+
+    async def story() -> list[str]:
+        due = DueQueue[str]()
+        due.put("watch", 1.0)
+        waiting = asyncio.create_task(due.get())
+        asyncio.get_running_loop().call_at(1.0, waiting.cancel)
+        await asyncio.wait({waiting})
+        return due.clear() if waiting.cancelled() else [waiting.result()]
+
+    assert play(story()) == ["watch"]
