@@ -1,0 +1,196 @@
+"""The doors for a program: read a manifest, run it, and iterate over the results as they come.
+
+The command line goes through the same doors; this is the one place where the real parts are put together.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from pipeline.catalog import Catalog
+from pipeline.core.clock import SystemClock
+from pipeline.core.events import Event, JobMoved, Listener, nobody
+from pipeline.core.jobs import Failure, Job
+from pipeline.engine.batch import Batch, Summary
+from pipeline.engine.desk import Stop
+from pipeline.folder import default_folder, hold, rehearsal_folder
+from pipeline.ledger import Ledger
+from pipeline.manifest import Manifest, open_manifest
+from pipeline.settings import Layer, Settings, build_settings, environment_layer, read_api_key
+
+REHEARSAL_SPEED = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one job ended in this run."""
+
+    job_id: str
+    status: str
+    """`done`, `failed` or `unknown`."""
+    files: tuple[Path, ...]
+    failure: Failure | None
+    attempt: int
+    task_id: str | None
+    job: Job
+
+
+class Run:
+    """A run in progress: `async with` it, then `await` its `summary()`, or iterate over it (if made with `iterate`).
+
+    Leaving the block early stops the run as a signal would: what is paid for is on record for the next run.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        folder: Path,
+        *,
+        settings: Settings,
+        api_key: str | None = None,
+        rehearse: bool = False,
+        speed: float = REHEARSAL_SPEED,
+        scenario: Path | None = None,
+        listener: Listener = nobody,
+        iterate: bool = False,
+    ) -> None:
+        self.folder = rehearsal_folder(folder) if rehearse else folder
+        self._manifest = manifest
+        self._settings = settings
+        self._api_key = api_key
+        self._rehearse = rehearse
+        self._speed = speed
+        self._scenario = scenario
+        self._listener = listener
+        self._iterate = iterate  # results nobody takes would pile up
+        self._results: asyncio.Queue[Result | None] = asyncio.Queue()
+        self._open = contextlib.AsyncExitStack()
+        self._batch: Batch | None = None
+        self._running: asyncio.Task[Summary] | None = None
+
+    async def __aenter__(self) -> "Run":
+        async with contextlib.AsyncExitStack() as stack:
+            self._batch = await self._assemble(stack)
+            self._open = stack.pop_all()
+        self._running = asyncio.create_task(self._to_the_end(self._batch))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop("signal", "the program left the run")
+        try:
+            if self._running is not None:
+                await asyncio.wait({self._running})
+        finally:
+            await self._open.aclose()
+        if self._running is not None and kind is None:
+            self._running.result()
+
+    async def __aiter__(self) -> AsyncIterator[Result]:
+        while (result := await self._results.get()) is not None:
+            yield result
+
+    async def summary(self) -> Summary:
+        """Wait for the end. Raises what ended the run early, where that was an error."""
+        if self._running is None:
+            raise RuntimeError("enter the run first")
+        return await asyncio.shield(self._running)
+
+    def stop(self, reason: str, message: str, grace: float | None = None) -> None:
+        """Ask the run to end within the grace (seconds; the setting's by default)."""
+        if self._batch is not None and self._running is not None and not self._running.done():
+            self._batch.go_home(Stop(reason, message), grace)
+
+    async def _assemble(self, stack: contextlib.AsyncExitStack) -> Batch:
+        """Every real part, opened in the order in which they depend on each other."""
+        from pipeline.modelverse.client import ModelVerseClient
+        from pipeline.videos import LocalVideoStore
+
+        stack.enter_context(hold(self.folder))
+        settings, api_key = await self._account(stack)
+        catalog = Catalog.load()
+        ledger = await Ledger.open(self.folder, run_id=new_run_id(), at=time.time())
+        stack.push_async_callback(lambda: ledger.close(at=time.time()))
+        client = ModelVerseClient(settings.service, api_key, headers_for=lambda job: _headers(catalog, job))
+        service = await stack.enter_async_context(client)
+        store = await stack.enter_async_context(LocalVideoStore(self.folder, settings.fetch))
+        return Batch(ledger, service, store, settings, clock=SystemClock(), listener=self._hear)
+
+    async def _account(self, stack: contextlib.AsyncExitStack) -> tuple[Settings, str]:
+        """Where to submit and with which key: the real service, or the emulator on this machine."""
+        if not self._rehearse:
+            return self._settings, self._api_key if self._api_key is not None else read_api_key(None)
+        from pipeline.emulator import Emulator, Scenario
+
+        scenario = Scenario.load(self._scenario) if self._scenario else Scenario()
+        emulator = Emulator(scenario, speed=self._speed, folder=self.folder / ".emulator")
+        await stack.enter_async_context(emulator)
+        return msgspec.structs.replace(self._settings, endpoint=emulator.base_url), "rehearsal"
+
+    async def _to_the_end(self, batch: Batch) -> Summary:
+        try:
+            return await batch.run(self._manifest.jobs())
+        finally:
+            self._results.put_nowait(None)
+
+    def _hear(self, event: Event) -> None:
+        self._listener(event)
+        if self._iterate and isinstance(event, JobMoved) and event.outcome is not None:
+            files = tuple(self.folder / file.path for file in event.outcome.files)
+            failure = event.outcome.failure
+            self._results.put_nowait(
+                Result(event.job.job_id, str(event.state), files, failure, event.attempt, event.task_id, event.job)
+            )
+
+
+@contextlib.asynccontextmanager
+async def run(
+    manifest: str | Path,
+    folder: str | Path | None = None,
+    *,
+    rehearse: bool = False,
+    api_key: str | None = None,
+    listener: Listener = nobody,
+    **settings: Any,
+) -> AsyncIterator[Run]:
+    """Check a manifest and run it: `async with run("shots.yaml") as batch: async for result in batch: ...`.
+
+    `folder` is `outputs/<manifest name>` by default; with `rehearse` the built-in emulator takes the service's place
+    (nothing is paid). Settings are given by name and win over the manifest's `run:`. Raises `PipelineError`s.
+    """
+    with open_manifest(manifest) as opened:
+        chosen = settings_for(opened.run, opened.file, settings)
+        await asyncio.to_thread(opened.check)
+        target = Path(folder) if folder is not None else default_folder(opened.name)
+        key = None if rehearse else api_key or read_api_key(None)
+        made = Run(opened, target, settings=chosen, api_key=key, rehearse=rehearse, listener=listener, iterate=True)
+        async with made as running:
+            yield running
+
+
+def settings_for(
+    manifest_run: Mapping[str, Any], manifest_file: str, flags: Mapping[str, Any], config: Layer | None = None
+) -> Settings:
+    """The settings of a run, from all places in their order."""
+    layers = [config] if config else []
+    layers += [Layer(f"{manifest_file}: run", manifest_run), environment_layer(), Layer("flags", flags)]
+    return build_settings(*layers)
+
+
+def new_run_id() -> str:
+    """Sortable by time, distinct within a second: `20261122T020000Z-3f2a`."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(2)
+
+
+def _headers(catalog: Catalog, job: Job) -> Mapping[str, str]:
+    entry = catalog.entry_for(job.model, {"input": job.input, "parameters": job.parameters})
+    return entry.headers if entry else {}
