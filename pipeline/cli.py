@@ -1,0 +1,460 @@
+"""The command line: an argument becomes a call, an answer becomes an exit code. Nothing else of the package prints.
+
+Heavy libraries are imported inside the commands that need them, so that help, `validate` and `status` start at once.
+"""
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pipeline import __version__
+from pipeline.core.errors import FolderError, ManifestError, PipelineError, SettingsError, UsageError
+from pipeline.views.text import many, printable
+
+INTERRUPTED = 3
+BUG = 70
+_BUYING_AGAIN = ("--retry-failed", "--resubmit-unknown")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Shell:
+    """What was typed."""
+
+    arguments: tuple[str, ...] = ()
+    verbose: bool = False
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+_PATH = click.Path(path_type=Path)
+
+
+def _remember_verbose(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    context.ensure_object(Shell).verbose = value
+
+
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember_verbose,
+    help="Say everything; print the traceback of a bug.",
+)
+
+_SETTINGS = (
+    click.option("--concurrency", type=int, metavar="N", help="Remote tasks at the same time (slots)."),
+    click.option("--pollers", type=int, metavar="N", help="Status questions at the same time."),
+    click.option("--downloads", type=int, metavar="N", help="Downloads at the same time."),
+    click.option("--max-runtime", metavar="TIME", help="Stop after this long, such as 90m or 5h; run again to go on."),
+    click.option("--limit", type=int, metavar="N", help="Submit at most N jobs in this run."),
+    click.option("--select", metavar="GLOB", help="Submit only jobs whose id matches, such as 'wave-*'."),
+    click.option("--retry-failed", is_flag=True, default=None, help="Buy another attempt for jobs that failed."),
+    click.option(
+        "--resubmit-unknown",
+        is_flag=True,
+        default=None,
+        help="Buy another attempt for jobs with an unknown outcome; some may be paid twice.",
+    ),
+    click.option(
+        "--on-changed",
+        type=click.Choice(["error", "keep", "rerun"]),
+        help="Rows that changed since they were enrolled: refuse the manifest, keep the old job, or buy it anew.",
+    ),
+    click.option("--endpoint", metavar="URL", help="Base URL of the service."),
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "rich", "plain", "none"]),
+        help="auto: rich on a terminal, else plain; beside a JSON log, none.",
+    ),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="json: one object a line on stderr."),
+)
+
+
+def settings_options(command: Command) -> Command:
+    """The settings that have a flag; one that is not given leaves the word to the other places."""
+    for option in reversed(_SETTINGS):
+        command = option(command)
+    return command
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+class InOrder(click.Group):
+    """Lists its commands in the order in which a batch meets them, which is the order of this file."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="pipeline %(version)s")
+def cli() -> None:
+    """A manifest of video jobs in, finished videos and a results file out: paid for once, lost never.
+
+    \b
+    Try it without paying:
+      pipeline run configs/demo.yaml --rehearse
+    """
+
+
+@cli.command(short_help="Turn a manifest into videos.")
+@click.argument("manifest")
+@click.option("-o", "--output", type=_PATH, metavar="DIR", help="Output folder; outputs/<manifest name> by default.")
+@click.option("-c", "--config", type=_PATH, metavar="FILE", help="Settings file (YAML).")
+@settings_options
+@click.option("--rehearse", is_flag=True, help="Run against the built-in emulator, into <folder>-rehearsal; free.")
+@click.option("--speed", type=float, metavar="X", help="With --rehearse: how many times faster than life (20).")
+@click.option("--scenario", type=_PATH, metavar="FILE", help="With --rehearse: the trouble to rehearse (YAML).")
+@click.option("--api-key-file", type=_PATH, metavar="FILE", help="File with the API key, else MODELVERSE_API_KEY.")
+@click.option("-q", "--quiet", is_flag=True, help="Failures and stops on stderr, the last line on stdout, no more.")
+@verbose_option
+@click.pass_obj
+def run(
+    shell: Shell,
+    /,
+    manifest: str,
+    output: Path | None,
+    config: Path | None,
+    rehearse: bool,
+    speed: float | None,
+    scenario: Path | None,
+    api_key_file: Path | None,
+    quiet: bool,
+    **flags: Any,
+) -> int:
+    """Turn MANIFEST (.yaml, .csv, .jsonl, or - for standard input) into videos.
+
+    The whole manifest is checked before anything is submitted. The same command again goes on where it ended.
+    The summary goes to stdout, its last line is stable; progress and log go to stderr.
+
+    \b
+    Examples:
+      pipeline run shots.yaml
+      pipeline run shots.csv -o outputs/night --concurrency 20 --max-runtime 5h
+      pipeline run shots.yaml --rehearse --speed 60
+      pipeline run shots.yaml --retry-failed --select 'wave-*'
+    """
+    from pipeline.foreground import Order, conduct
+    from pipeline.views.summary import Commands, summary_lines
+
+    if not rehearse and (speed is not None or scenario is not None):
+        raise click.UsageError("--speed and --scenario belong to --rehearse")
+    order = Order(
+        manifest=manifest,
+        output=output,
+        config=config,
+        flags={name: value for name, value in flags.items() if value is not None},
+        rehearse=rehearse,
+        speed=speed,
+        scenario=scenario,
+        api_key_file=api_key_file,
+        quiet=quiet,
+        verbose=shell.verbose,
+    )
+    ending = conduct(order, sys.stderr)
+    lines = summary_lines(ending, Commands(_program(), _same_run(shell), shlex.quote(ending.folder)))
+    with contextlib.suppress(BrokenPipeError):  # the exit code is the run's, whoever reads its summary
+        _print_all(lines[-1:] if quiet else lines)
+    return ending.exit_code
+
+
+@cli.command(short_help="Check a manifest and report every problem.")
+@click.argument("manifest")
+@verbose_option
+def validate(manifest: str) -> None:
+    """Check MANIFEST whole and report every problem with file, line and mend. Nothing else happens.
+
+    \b
+    Examples:
+      pipeline validate shots.csv
+      generate-shots | pipeline validate -
+    """
+    from pipeline.manifest import open_manifest
+    from pipeline.settings import Layer, build_settings
+
+    with open_manifest(manifest) as opened:
+        complaint = None
+        try:
+            build_settings(Layer(f"{opened.file}: run", opened.run))
+        except SettingsError as error:
+            complaint = error
+        try:
+            checked = opened.check()
+        finally:
+            if complaint:
+                _say(complaint.message)
+        if complaint:
+            raise UsageError(f"the settings under run: in {opened.file} are wrong")
+    for warning in checked.warnings:
+        _say(f"warning: {warning}")
+    _print_all([f"{opened.file}: {many(checked.jobs, 'job')}, no problem"])
+
+
+@cli.command(short_help="Tell where a batch stands.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@verbose_option
+def status(folder: Path, as_json: bool) -> None:
+    """Tell where the batch in DIR stands, also while a run holds it.
+
+    \b
+    Examples:
+      pipeline status outputs/shots
+      pipeline status outputs/shots --json | jq .remaining
+    """
+    from pipeline.ledger import LedgerReader
+    from pipeline.views.status import BatchStatus, status_json, status_lines
+
+    with LedgerReader(folder) as reader:
+        found = BatchStatus(str(folder), reader.counts(), reader.runs(), reader.failures(), tuple(reader.unknown()))
+    _print_all(
+        [status_json(found)] if as_json else status_lines(found, f"{_program()} resolve {shlex.quote(str(folder))}")
+    )
+
+
+@cli.command(short_help="Print the results lines of a batch.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.option("--latest", is_flag=True, help="One line per job: the newest.")
+@click.option("--rebuild", is_flag=True, help="Write results.jsonl anew from the ledger, and print nothing.")
+@verbose_option
+def results(folder: Path, latest: bool, rebuild: bool) -> None:
+    """Print the results lines (JSON) of the batch in DIR.
+
+    \b
+    Examples:
+      pipeline results outputs/shots | jq -r .job_id
+      pipeline results outputs/shots --latest | grep '"status":"failed"'
+      pipeline results outputs/shots --rebuild
+    """
+    from pipeline import ledger
+
+    if latest and rebuild:
+        raise click.UsageError("--latest prints and --rebuild does not: choose one")
+    with ledger.LedgerReader(folder) as reader:
+        if latest:
+            _print_all(reader.latest())
+        elif not rebuild:
+            _print_file(folder / ledger.RESULTS_NAME)
+    if rebuild:
+        from pipeline.folder import hold
+
+        with hold(folder):
+            length = ledger.rebuild(folder)
+        _say(f"{folder / ledger.RESULTS_NAME}: written anew, {length:,} bytes")
+
+
+@cli.command(short_help="Decide about a submit with an unknown outcome.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.argument("job_id", metavar="JOB")
+@click.option("--task-id", metavar="ID", help="This task exists at the service: collect it. Nothing is paid again.")
+@click.option("--resubmit", is_flag=True, help="Buy another attempt; if the lost one exists, it was paid for as well.")
+@click.option("--write-off", is_flag=True, help="Count the job as failed.")
+@verbose_option
+def resolve(folder: Path, job_id: str, task_id: str | None, resubmit: bool, write_off: bool) -> None:
+    """Decide about JOB of the batch in DIR, whose submit has an unknown outcome.
+
+    \b
+    Examples:
+      pipeline resolve outputs/shots wave-01 --task-id 9f1c0d2e7b3a4c55a0b1c2d3e4f50617
+      pipeline resolve outputs/shots wave-01 --resubmit
+      pipeline resolve outputs/shots wave-01 --write-off
+    """
+    import asyncio
+
+    from pipeline.decide import Decision, decide
+    from pipeline.folder import rehearsal_folder
+
+    if (task_id is not None) + resubmit + write_off != 1:
+        raise click.UsageError("say exactly one of --task-id ID, --resubmit and --write-off")
+    decision = Decision.RESUBMIT if resubmit else Decision.WRITE_OFF if write_off else Decision.ADOPT
+    job = asyncio.run(decide(folder, job_id, decision, task_id))
+    becomes = {
+        Decision.ADOPT: "running; the next run collects its task",
+        Decision.RESUBMIT: "queued; the next run buys another attempt",
+        Decision.WRITE_OFF: "failed; nothing more happens to it",
+    }
+    _print_all([f"{job_id} is {becomes[decision]}"])
+    if decision is not Decision.WRITE_OFF:
+        rehearsed = " --rehearse" if rehearsal_folder(folder) == folder else ""
+        _print_all(
+            [f"  to go on: {_program()} run {shlex.quote(job.source.file)} -o {shlex.quote(str(folder))}{rehearsed}"]
+        )
+
+
+@cli.command(short_help="Compare every video with its record.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@verbose_option
+def verify(folder: Path) -> int:
+    """Compare every video of the batch in DIR with its record: length and SHA-256. Exit 1 where any differs.
+
+    \b
+    Example:
+      pipeline verify outputs/shots
+    """
+    import asyncio
+
+    from pipeline.ledger import LedgerReader
+    from pipeline.settings import FetchSettings
+    from pipeline.videos import LocalVideoStore
+
+    async def differing() -> tuple[int, int]:
+        files = wrong = 0
+        async with LocalVideoStore(folder, FetchSettings()) as store:
+            with LedgerReader(folder) as reader:
+                for job_id, file in reader.files():
+                    files += 1
+                    if verdict := await store.verify(file):
+                        wrong += 1
+                        _print_all([f"{file.path}: job {job_id}: {verdict}"])
+        return files, wrong
+
+    files, wrong = asyncio.run(differing())
+    _print_all([f"{folder}: {many(files, 'file')} checked, {wrong:,} differ from the record"])
+    return 1 if wrong else 0
+
+
+@cli.command(short_help="Rehearse the service on this machine.")
+@click.option("--port", type=int, default=0, metavar="N", help="Of the API; any free one by default.")
+@click.option("--results-port", type=int, default=0, metavar="N", help="Of the result files; any free one by default.")
+@click.option("--scenario", type=_PATH, metavar="FILE", help="The trouble to play (YAML), see configs/scenarios.")
+@click.option("--speed", type=float, default=1.0, metavar="X", help="How many times faster than life (1).")
+@click.option("--folder", type=_PATH, metavar="DIR", help="Keep tasks and ports there, over restarts.")
+@verbose_option
+def emulator(port: int, results_port: int, scenario: Path | None, speed: float, folder: Path | None) -> None:
+    """Rehearse the service on this machine until SIGINT or SIGTERM; then say what happened.
+
+    \b
+    Examples:
+      pipeline emulator --speed 20
+      pipeline emulator --port 8080 --scenario configs/scenarios/busy-account.yaml
+    """
+    import asyncio
+    from dataclasses import asdict
+
+    from pipeline.emulator import Emulator, Scenario
+    from pipeline.foreground import until_signalled
+
+    async def serve() -> None:
+        played = Scenario.load(scenario) if scenario else Scenario()
+        service = Emulator(played, port=port, results_port=results_port, speed=speed, folder=folder)
+        async with service:
+            _print_all(
+                [
+                    f"the emulator listens, at {speed:g} times the speed of life; in another shell:",
+                    f"export MODELVERSE_ENDPOINT={service.base_url}",
+                    "export MODELVERSE_API_KEY=rehearsal",
+                ]
+            )
+            await until_signalled()
+            seen = asdict(service.statistics())
+        _print_all([", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in seen.items())])
+
+    asyncio.run(serve())
+
+
+# -- words on the screen -----------------------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    """To a person, beside the data."""
+    click.echo(text, err=True)
+
+
+def _print_all(lines: Iterable[str]) -> None:
+    """To standard output, where a pipe may read it."""
+    with _output():
+        for line in lines:
+            print(line)
+
+
+def _print_file(path: Path) -> None:
+    """The whole lines of a file that another process may be appending to."""
+    if not path.exists():
+        return
+    with path.open("rb") as file, _output():
+        for line in file:
+            if line.endswith(b"\n"):
+                sys.stdout.buffer.write(line)
+
+
+@contextlib.contextmanager
+def _output() -> Iterator[None]:
+    """Everything is written when this ends. Raises `BrokenPipeError` where nobody reads, else `FolderError`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer is flushed at exit, and must not complain a second time.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise FolderError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _program() -> str:
+    """The command as it was called, short where the shell finds it by its short name."""
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return "python -m pipeline"
+    found = shutil.which(Path(called).name)
+    return Path(called).name if found and Path(found).resolve() == Path(called).resolve() else shlex.quote(called)
+
+
+def _same_run(shell: Shell) -> str:
+    """The command as it was typed, without what would buy again what has ended meanwhile."""
+    return shlex.join(argument for argument in shell.arguments if argument not in _BUYING_AGAIN)
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """The command `pipeline`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a narrow locale must not end a run
+    shell = Shell(tuple(sys.argv[1:]))
+    try:
+        code = cli.main(list(shell.arguments), prog_name="pipeline", standalone_mode=False, obj=shell)
+    except BrokenPipeError:
+        code = 0  # whoever read our output had enough
+    except (click.Abort, KeyboardInterrupt):
+        _say("pipeline: interrupted")
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except PipelineError as error:
+        _say(_complaint(error))
+        code = error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever else comes here is a bug, and says so
+        _say(_bug(error, shell.verbose))
+        code = BUG
+    sys.exit(code or 0)
+
+
+def _complaint(error: PipelineError) -> str:
+    """All problems of a manifest with a closing count, or the one sentence."""
+    if isinstance(error, ManifestError):
+        return f"{error.message}\npipeline: {many(error.total, 'problem')} in the manifest; nothing was submitted"
+    return f"pipeline: {error.message}"
+
+
+def _bug(error: Exception, verbose: bool) -> str:
+    if verbose:
+        return "".join(traceback.format_exception(error)).rstrip()
+    return f"pipeline: a bug: {type(error).__name__}: {printable(str(error))}; run again with -v for the whole story"

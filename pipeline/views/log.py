@@ -1,0 +1,206 @@
+"""Events as log lines: sentences for people, or one JSON object a line for machines."""
+
+import json
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+from pipeline.core.clock import iso
+from pipeline.core.events import (
+    BatchEnded,
+    BatchStarted,
+    CallFailed,
+    Event,
+    JobLeft,
+    JobMoved,
+    SlotsChanged,
+    Stopping,
+    StrangeStatus,
+    SubmittingPaused,
+    SubmittingResumed,
+)
+from pipeline.core.jobs import Failure, JobState, Outcome
+from pipeline.views.progress import counts_text
+from pipeline.views.tally import Standing
+from pipeline.views.text import many, printable, span
+
+REPEAT_AFTER = 60.0
+"""Seconds for which the same trouble with the same kind of call is not told again."""
+
+
+class Level(IntEnum):
+    """How much a reader wants to know; each level includes those before it."""
+
+    ERRORS = 0
+    """Jobs that failed or became unknown, and why a run stops."""
+    NOTABLE = 1
+    """Also pauses, calls that fail and are made again, and words that nobody documented."""
+    FINISHED = 2
+    """Also every finished video."""
+    EVERYTHING = 3
+
+
+# -- text: pure --------------------------------------------------------------------------------------------------------
+
+
+def sentence(event: Event) -> tuple[Level, str]:
+    """What the event says, and to whom it matters."""
+    match event:
+        case JobMoved():
+            return _moved(event)
+        case CallFailed():
+            return Level.NOTABLE, f"{event.job_id}: {_again(event)}"
+        case SubmittingPaused():
+            return Level.NOTABLE, f"submitting is paused: {event.reason}"
+        case SubmittingResumed():
+            return Level.NOTABLE, "submitting goes on"
+        case SlotsChanged():
+            return Level.EVERYTHING, f"{many(event.limit, 'slot')} allowed"
+        case StrangeStatus():
+            return Level.NOTABLE, f"{event.job_id}: the service says {event.word!r}, which nobody documented; asking on"
+        case JobLeft():
+            return Level.EVERYTHING, f"{event.job_id}: left {event.state} for the next run: {event.reason}"
+        case Stopping():
+            return Level.ERRORS, f"stopping: {event.message}"
+        case BatchStarted():
+            return Level.EVERYTHING, f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit"
+        case BatchEnded():
+            return Level.EVERYTHING, f"ended: {counts_text(Standing(event.counts, 0.0))}"
+        case _:
+            return Level.EVERYTHING, type(event).__name__
+
+
+def _moved(event: JobMoved) -> tuple[Level, str]:
+    name = event.job.job_id
+    failure = event.outcome.failure if event.outcome else None
+    match event.state:
+        case JobState.FAILED:
+            return Level.ERRORS, f"{name}: failed{_because(failure)}"
+        case JobState.UNKNOWN:
+            return Level.ERRORS, f"{name}: unknown, may have been paid for{_because(failure)}"
+        case JobState.DONE:
+            files = event.outcome.files if event.outcome else ()
+            return Level.FINISHED, f"{name}: done, {', '.join(file.path for file in files)}"
+        case _:
+            task = f", task {event.task_id}" if event.task_id else ""
+            return Level.EVERYTHING, f"{name}: {event.state}{task}"
+
+
+def _because(failure: Failure | None) -> str:
+    return f" ({failure.code} at {failure.stage}): {failure.message}" if failure else ""
+
+
+def _again(event: CallFailed) -> str:
+    return f"{event.call} call failed ({event.code}), again in {span(event.retry_in)}: {event.message}"
+
+
+# -- JSON: pure --------------------------------------------------------------------------------------------------------
+
+
+def as_json(event: Event) -> str:
+    """The event as one JSON object: `event` is its stable name, `time` is ISO 8601 in UTC; ASCII only."""
+    name, facts = _facts(event)
+    return json.dumps({"event": name, "time": iso(event.at), **facts})
+
+
+def _facts(event: Event) -> tuple[str, dict[str, Any]]:
+    match event:
+        case JobMoved():
+            return "job_moved", _moved_facts(event)
+        case CallFailed(call=call, job_id=job_id, code=code, message=message, retry_in=retry_in):
+            facts = {"call": call, "job_id": job_id, "code": code, "message": message, "retry_in": round(retry_in, 3)}
+            return "call_failed", facts
+        case SubmittingPaused():
+            return "submitting_paused", {"reason": event.reason}
+        case SubmittingResumed():
+            return "submitting_resumed", {}
+        case SlotsChanged():
+            return "slots_changed", {"limit": event.limit}
+        case StrangeStatus():
+            return "strange_status", {"job_id": event.job_id, "word": event.word}
+        case JobLeft():
+            return "job_left", {"job_id": event.job_id, "state": event.state, "reason": event.reason}
+        case Stopping():
+            return "stopping", {"reason": event.reason, "message": event.message}
+        case BatchStarted():
+            return "batch_started", {"counts": dict(event.counts), "to_submit": event.to_submit}
+        case BatchEnded():
+            return "batch_ended", {"counts": dict(event.counts)}
+        case _:
+            return "other", {}
+
+
+def _moved_facts(event: JobMoved) -> dict[str, Any]:
+    facts = {"job_id": event.job.job_id, "state": event.state, "attempt": event.attempt, "task_id": event.task_id}
+    return facts | _outcome_facts(event.outcome) if event.outcome else facts
+
+
+def _outcome_facts(outcome: Outcome) -> dict[str, Any]:
+    files = [{"path": file.path, "bytes": file.bytes} for file in outcome.files]
+    failure = outcome.failure
+    if failure is None:
+        return {"files": files, "error": None}
+    error = {"stage": failure.stage, "code": failure.code, "message": failure.message}
+    return {"files": files, "error": error | {"http_status": failure.http_status}}
+
+
+# -- the listeners -----------------------------------------------------------------------------------------------------
+
+
+class TextLog:
+    """Writes a line with the local time for every event that matters to the level; repeated troubles are gathered."""
+
+    def __init__(
+        self, write: Callable[[str], None], level: Level, get_time: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write = write
+        self._level = level
+        self._get_time = get_time
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def hear(self, event: Event) -> None:
+        """Write the event's line, or none."""
+        level, text = sentence(event)
+        if level > self._level:
+            return
+        if isinstance(event, CallFailed) and self._level < Level.EVERYTHING:
+            gathered = self._gather((event.call, event.code))
+            if gathered is None:
+                return
+            text += f" ({gathered:,} more like this since)" if gathered else ""
+        stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
+        self._write(f"{stamp} {printable(text)}")
+
+    def warn(self, warning: str) -> None:
+        """Write a line about something that may go wrong."""
+        if self._level >= Level.NOTABLE:
+            self._write(f"warning: {printable(warning)}")
+
+    def _gather(self, trouble: tuple[str, str]) -> int | None:
+        """How often the trouble went untold since it was told last; None where it is too early to tell it again."""
+        now = self._get_time()
+        told_at, untold = self._told.get(trouble, (-REPEAT_AFTER, 0))
+        if now - told_at < REPEAT_AFTER:
+            self._told[trouble] = (told_at, untold + 1)
+            return None
+        self._told[trouble] = (now, 0)
+        return untold
+
+
+class JsonLog:
+    """Writes a JSON object for every event that matters to the level."""
+
+    def __init__(self, write: Callable[[str], None], level: Level) -> None:
+        self._write = write
+        self._level = level
+
+    def hear(self, event: Event) -> None:
+        """Write the event's object, or none."""
+        if self._level is Level.EVERYTHING or sentence(event)[0] <= self._level:
+            self._write(as_json(event))
+
+    def warn(self, warning: str) -> None:
+        """Write an object about something that may go wrong."""
+        if self._level >= Level.NOTABLE:
+            self._write(json.dumps({"event": "warning", "time": iso(time.time()), "message": warning}))

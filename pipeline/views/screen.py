@@ -1,0 +1,48 @@
+"""The standard error stream of a run: progress at the bottom, log lines above it."""
+
+from typing import TextIO
+
+from pipeline.core.events import Event
+from pipeline.settings import Settings
+from pipeline.views.log import JsonLog, Level, TextLog
+from pipeline.views.progress import LiveProgress, Progress, open_progress
+
+
+class Screen:
+    """Hears every event, and hands it to the log before the progress, so that a line stands above the newer picture."""
+
+    def __init__(self, progress: Progress, log: TextLog | JsonLog, *, talks: bool) -> None:
+        self.progress = progress
+        self._log = log
+        self._talks = talks
+
+    def hear(self, event: Event) -> None:
+        """Log the event, and show what it changes."""
+        self._log.hear(event)
+        self.progress.hear(event)
+
+    def warn(self, warning: str) -> None:
+        """Log a warning about the manifest."""
+        self._log.warn(warning)
+
+    def say(self, sentence: str) -> None:
+        """Tell a person something, where a person is being talked to."""
+        if self._talks:
+            self.progress.line(sentence)
+
+
+def open_screen(stream: TextIO, settings: Settings, *, quiet: bool, verbose: bool) -> Screen:
+    """The screen that the settings ask for.
+
+    Quiet shows no progress and logs failures and stops only. A JSON log says everything, unless quiet, and `auto`
+    shows no progress beside it, so that every line is an object. Finished videos are named on a terminal only.
+    """
+    as_json = settings.log_format == "json"
+    silent = quiet or (as_json and settings.progress == "auto")
+    shown = open_progress("none" if silent else settings.progress, stream)
+    if as_json:
+        level = Level.ERRORS if quiet else Level.EVERYTHING
+        return Screen(shown, JsonLog(shown.line, level), talks=False)
+    level = Level.FINISHED if isinstance(shown, LiveProgress) else Level.NOTABLE
+    level = Level.EVERYTHING if verbose else Level.ERRORS if quiet else level
+    return Screen(shown, TextLog(shown.line, level), talks=not quiet)

@@ -1,0 +1,84 @@
+"""Where a batch stands, from its ledger, for people and for scripts. Pure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.core.clock import iso
+from pipeline.core.jobs import JobState
+from pipeline.ledger import FailureGroup, Run, UnknownJob
+from pipeline.views.summary import failure_line, unknown_line
+from pipeline.views.text import many, printable
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """One moment of a batch."""
+
+    folder: str
+    counts: Mapping[JobState, int]
+    runs: Sequence[Run]
+    failures: Sequence[FailureGroup]
+    unknown: Sequence[UnknownJob]
+
+    @property
+    def total(self) -> int:
+        """All jobs."""
+        return sum(self.counts.values())
+
+    @property
+    def remaining(self) -> int:
+        """Jobs that have not ended."""
+        return sum(number for state, number in self.counts.items() if not state.ended)
+
+
+def status_lines(status: BatchStatus, resolve: str) -> list[str]:
+    """The status for people; `resolve` is the beginning of the command that decides about an unknown job."""
+    lines = [f"{printable(status.folder)}: {many(status.total, 'job')}, {status.remaining:,} remaining"]
+    lines += [f"  {_run(status.runs[-1])}"] if status.runs else []
+    lines += [f"{status.counts.get(state, 0):>8,} {state}" for state in JobState]
+    if status.failures:
+        lines += ["failed, by reason:", *map(failure_line, status.failures)]
+    if status.unknown:
+        lines += ["unknown, each waits for a decision:", *map(unknown_line, status.unknown)]
+        lines.append(f"  to decide: {resolve} JOB --task-id ID | --resubmit | --write-off")
+    return lines
+
+
+def _run(run: Run) -> str:
+    if run.ended_at is None:
+        return f"run {run.run_id} began {iso(run.started_at)} and has not ended (it goes on, or was killed)"
+    return f"last run {run.run_id}: {iso(run.started_at)} to {iso(run.ended_at)}"
+
+
+def status_json(status: BatchStatus) -> str:
+    """The status for scripts: one JSON object, on several lines."""
+    content: dict[str, Any] = {
+        "folder": status.folder,
+        "total": status.total,
+        "remaining": status.remaining,
+        "jobs": {state: status.counts.get(state, 0) for state in JobState},
+        "last_run": _run_facts(status.runs[-1]) if status.runs else None,
+        "failures": [asdict(group) for group in status.failures],
+        "unknown": [_unknown_facts(unknown) for unknown in status.unknown],
+    }
+    return json.dumps(content, indent=2)
+
+
+def _run_facts(run: Run) -> dict[str, Any]:
+    return {"run_id": run.run_id, "started_at": iso(run.started_at), "ended_at": iso(run.ended_at)}
+
+
+def _unknown_facts(unknown: UnknownJob) -> dict[str, Any]:
+    record = unknown.record
+    failure = record.outcome.failure if record.outcome else None
+    return {
+        "job_id": record.job.job_id,
+        "attempt": record.attempt,
+        "sent_at": iso(unknown.intent_at),
+        "body_sha256": unknown.body_digest,
+        "base_url": unknown.base_url,
+        "task_id": record.task.task_id if record.task else None,
+        "error": asdict(failure) if failure else None,
+    }

@@ -1,0 +1,224 @@
+"""The real command in real processes, in an empty folder, against an emulator in a process of its own."""
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "pipeline")
+SECRET = "sk-9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d"
+PATIENCE = 30.0
+"""Seconds after which a process that says nothing is considered hanging."""
+
+QUICK = {"poll_first": 0.05, "poll_growth": 1.2, "poll_max": 0.2}
+"""Settings for an emulator that is much faster than life."""
+
+
+class Emulator:
+    """`pipeline emulator` in its own process."""
+
+    def __init__(self, lab: "Lab", scenario: Mapping[str, Any], speed: float) -> None:
+        self._lab = lab
+        self.folder = lab.path / "emulator"
+        file = lab.path / "scenario.yaml"
+        file.write_text(yaml.safe_dump({"clips": "tiny", **scenario}))
+        arguments = ("emulator", "--scenario", file, "--speed", speed, "--folder", self.folder)
+        self._process = lab.start(*arguments)
+        self.url = ""
+        while not self.url:
+            found = re.match(rb"export MODELVERSE_ENDPOINT=(\S+)", self._process.output.next())
+            self.url = found[1].decode() if found else ""
+
+    def bought(self) -> Counter[str]:
+        """How often each prompt was accepted: what a real batch would have paid for."""
+        lines = (self.folder / "tasks.jsonl").read_text().splitlines()
+        return Counter(json.loads(line)["prompt"] for line in lines)
+
+    def task_id(self, prompt: str) -> str:
+        """The task that was accepted for a prompt."""
+        lines = (self.folder / "tasks.jsonl").read_text().splitlines()
+        return next(found["task_id"] for line in lines if (found := json.loads(line))["prompt"] == prompt)
+
+    def stop(self) -> dict[str, int]:
+        """End it, and return its closing statistics."""
+        assert self._process.end(signal.SIGINT) == 0
+        closing = self._process.output.whole().decode().splitlines()[-1]
+        facts = (fact.split(" ", 1) for fact in closing.split(", "))
+        return {name: int(number.replace(",", "")) for number, name in facts}
+
+
+class Stream:
+    """The lines of a pipe as they come."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._seen: list[bytes] = []
+        self._reader = threading.Thread(target=self._read, args=(pipe,))
+        self._reader.start()
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            for line in pipe:
+                self._seen.append(line)
+                self._lines.put(line)
+        self._lines.put(b"")
+
+    def next(self) -> bytes:
+        """The next line; empty at the end."""
+        return self._lines.get(timeout=PATIENCE)
+
+    def whole(self) -> bytes:
+        """Everything, once the process has ended."""
+        self._reader.join(PATIENCE)
+        return b"".join(self._seen)
+
+
+class Process:
+    """A command that runs."""
+
+    def __init__(self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            arguments,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self._process.stdout
+        assert self._process.stderr
+        self.output, self.log = Stream(self._process.stdout), Stream(self._process.stderr)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The JSON log as it comes, up to the end of the process."""
+        while line := self.log.next():
+            yield json.loads(line)
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool], times: int = 1) -> bool:
+        """Wait until so many events were logged; False where the process ended before."""
+        for event in self.events():
+            times -= wanted(event)
+            if times <= 0:
+                return True
+        return False
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """The exit code."""
+        return self._process.wait(seconds)
+
+    def end(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """End it, if it has not ended, and return the exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        return self._process.wait(PATIENCE)
+
+
+class Ended:
+    """A command that has ended."""
+
+    def __init__(self, ended: subprocess.CompletedProcess[bytes]) -> None:
+        self.code = ended.returncode
+        self.out = ended.stdout.decode()
+        self.err = ended.stderr.decode()
+
+    @property
+    def last(self) -> str:
+        """The last line of standard output."""
+        return self.out.splitlines()[-1]
+
+
+class Lab:
+    """An empty folder to work in. At its end, nothing that was written anywhere holds the key or steers a terminal."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(path),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "error",
+            "NO_PROXY": "*",
+            "MODELVERSE_API_KEY": SECRET,
+        }
+        self._processes: list[Process] = []
+        self._outputs: list[bytes] = []
+
+    def emulator(self, *, speed: float = 250.0, **scenario: Any) -> Emulator:
+        """Start an emulator that every later command talks to."""
+        started = Emulator(self, scenario, speed)
+        self.environment["MODELVERSE_ENDPOINT"] = started.url
+        return started
+
+    def run(self, *arguments: object, stdin: str = "", **environment: str) -> Ended:
+        """Run a command to its end."""
+        ended = subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            cwd=self.path,
+            env=self.environment | environment,
+            input=stdin.encode(),
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        self._outputs += [ended.stdout, ended.stderr]
+        return Ended(ended)
+
+    def start(self, *arguments: object) -> Process:
+        """Start a command and go on."""
+        process = Process([*COMMAND, *map(str, arguments)], self.path, self.environment)
+        self._processes.append(process)
+        return process
+
+    def manifest(self, *prompts: str, name: str = "shots.yaml", **settings: Any) -> str:
+        """Write a YAML manifest with a job for each prompt, whose id is the prompt with hyphens."""
+        jobs = [
+            {
+                "id": prompt.replace(" ", "-"),
+                "input": {"image_url": f"https://example.com/{number}.jpg", "prompt": prompt},
+            }
+            for number, prompt in enumerate(prompts)
+        ]
+        content = {"version": 1, "run": {**QUICK, **settings}, "jobs": jobs}
+        (self.path / name).write_text(yaml.safe_dump(content))
+        return name
+
+    def results(self, folder: str = "outputs/shots") -> list[dict[str, Any]]:
+        """The results lines as they stand in the file."""
+        return [json.loads(line) for line in (self.path / folder / "results.jsonl").read_text().splitlines()]
+
+    def close(self) -> None:
+        """End what runs, and look at everything that was written."""
+        for process in self._processes:
+            process.end()
+            self._outputs += [process.output.whole(), process.log.whole()]
+        for output in self._outputs:
+            assert b"\x1b" not in output
+            assert SECRET.encode() not in output
+        for file in self.path.rglob("*"):
+            assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A place to run commands in."""
+    made = Lab(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,171 @@
+"""The commands that look at a batch and decide about it."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+FOLDER = "outputs/shots"
+
+
+def test_a_person_decides_when_submits_are_unknown(lab: Any) -> None:
+    """A found task is collected unpaid, a resubmitted job is bought once more, a written-off one fails."""
+    trouble = [
+        {"at": "submit", "do": "drop", "prompt": "found", "accepted": True},
+        {"at": "submit", "do": "drop", "prompt": "again", "until": 3},
+        {"at": "submit", "do": "drop", "prompt": "lost"},
+    ]
+    emulator = lab.emulator(trouble=trouble)
+    manifest = lab.manifest("found", "again", "lost")
+    assert lab.run("run", manifest).code == 5
+    found = lab.run("resolve", FOLDER, "found", "--task-id", emulator.task_id("found"))
+    assert (found.code, found.out.splitlines()) == (
+        0,
+        [
+            "found is running; the next run collects its task",
+            "  to go on: python -m pipeline run shots.yaml -o outputs/shots",
+        ],
+    )
+    assert lab.run("resolve", FOLDER, "again", "--resubmit").code == 0
+    assert lab.run("resolve", FOLDER, "lost", "--write-off").out == "lost is failed; nothing more happens to it\n"
+    twice = lab.run("resolve", FOLDER, "lost", "--write-off")
+    assert (twice.code, twice.err) == (2, "pipeline: job lost is failed; only an unknown job waits for a decision\n")
+    assert lab.run("resolve", FOLDER, "nobody", "--resubmit").code == 2
+    assert lab.run("run", manifest, "-o", FOLDER).code == 1
+    assert emulator.bought() == {"found": 1, "again": 1}
+    latest = [json.loads(line) for line in lab.run("results", FOLDER, "--latest").out.splitlines()]
+    assert {line["job_id"]: line["status"] for line in latest} == {
+        "found": "succeeded",
+        "again": "succeeded",
+        "lost": "failed",
+    }
+    assert len(lab.results()) == 6
+
+
+def test_status_answers_when_a_run_holds_the_folder(lab: Any) -> None:
+    """The ledger is read beside the run, as text and as JSON; unknown jobs come with time and digest."""
+    trouble = [
+        {"at": "submit", "do": "drop", "nth": [2]},
+        {"at": "task", "do": "stick", "prompt": "stuck"},
+    ]
+    lab.emulator(trouble=trouble)
+    manifest = lab.manifest("one", "lost", "stuck", "a forbidden emblem", concurrency=1)
+    process = lab.start("run", manifest, "--log-format", "json")
+    assert process.wait_for(lambda event: event.get("job_id") == "stuck" and event.get("state") == "running")
+    found = json.loads(lab.run("status", FOLDER, "--json").out)
+    assert found["jobs"]["running"] == 1
+    assert (found["total"], found["jobs"]["done"], found["jobs"]["unknown"]) == (4, 1, 1)
+    assert found["last_run"]["ended_at"] is None
+    assert found["unknown"][0]["job_id"] == "lost"
+    assert len(found["unknown"][0]["body_sha256"]) == 64
+    text = lab.run("status", FOLDER)
+    assert (text.code, text.out.splitlines()[0]) == (0, "outputs/shots: 4 jobs, 2 remaining")
+    assert "to decide: python -m pipeline resolve outputs/shots JOB --task-id ID" in text.out
+    assert process.end(signal.SIGTERM) == 3
+    assert "last run " in lab.run("status", FOLDER).out
+
+
+def test_the_results_file_is_the_same_again_when_it_is_rebuilt(lab: Any) -> None:
+    """What the ledger exports is equal byte for byte, whatever happened to the file."""
+    lab.emulator()
+    assert lab.run("run", lab.manifest("one", "two", "a forbidden emblem")).code == 1
+    file = lab.path / FOLDER / "results.jsonl"
+    before = file.read_bytes()
+    assert lab.run("results", FOLDER).out.encode() == before
+    file.write_bytes(b"torn")
+    rebuilt = lab.run("results", FOLDER, "--rebuild")
+    assert (rebuilt.code, rebuilt.out) == (0, "")
+    assert rebuilt.err == f"{FOLDER}/results.jsonl: written anew, {len(before):,} bytes\n"
+    assert file.read_bytes() == before
+    assert lab.run("results", FOLDER, "--rebuild", "--latest").code == 2
+
+
+def test_nothing_is_complained_about_when_a_pipe_closes_early(lab: Any) -> None:
+    """`results | head` is quiet."""
+    lab.emulator()
+    assert lab.run("run", lab.manifest("one")).code == 0
+    file = lab.path / FOLDER / "results.jsonl"
+    file.write_bytes(file.read_bytes() * 2000)
+    command = f"{sys.executable} -m pipeline results {FOLDER} | head -n 1"
+    ended = subprocess.run(command, shell=True, cwd=lab.path, env=lab.environment, capture_output=True, check=True)
+    assert json.loads(ended.stdout)["job_id"] == "one"
+    assert ended.stderr == b""
+
+
+def test_it_is_said_when_the_output_cannot_be_written(lab: Any) -> None:
+    """A full disk behind standard output is one message and exit code 3."""
+    lab.emulator()
+    assert lab.run("run", lab.manifest("one")).code == 0
+    command = f"{sys.executable} -m pipeline status {FOLDER} > /dev/full"
+    ended = subprocess.run(command, shell=True, cwd=lab.path, env=lab.environment, capture_output=True, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr == b"pipeline: standard output cannot be written: No space left on device\n"
+
+
+def test_every_difference_is_listed_when_files_are_verified(lab: Any) -> None:
+    """A changed byte, a missing file and a longer one are named, and the exit code is 1."""
+    lab.emulator()
+    assert lab.run("run", lab.manifest("one", "two", "three", "four")).code == 0
+    videos = lab.path / FOLDER / "videos"
+    changed = bytearray((videos / "one.mp4").read_bytes())
+    changed[-1] ^= 1
+    (videos / "one.mp4").write_bytes(changed)
+    (videos / "two.mp4").unlink()
+    (videos / "three.mp4").write_bytes(changed + b"more")
+    ended = lab.run("verify", FOLDER)
+    assert ended.code == 1
+    *differing, closing = ended.out.splitlines()
+    assert sorted(line.split(": ")[0] for line in differing) == [
+        f"videos/{name}.mp4" for name in ("one", "three", "two")
+    ]
+    assert closing == f"{FOLDER}: 4 files checked, 3 differ from the record"
+
+
+def test_a_manifest_is_counted_when_it_is_valid(lab: Any) -> None:
+    """One line with the number of jobs; warnings go beside it; wrong settings are found here already."""
+    manifest = lab.manifest("one", "two")
+    valid = lab.run("validate", manifest)
+    assert (valid.code, valid.out, valid.err) == (0, "shots.yaml: 2 jobs, no problem\n", "")
+    lab.manifest("one", concurrency=0, polers=3)
+    wrong = lab.run("validate", manifest)
+    assert wrong.code == 2
+    assert "shots.yaml: run: concurrency: " in wrong.err
+    assert "polers: no such setting; did you mean pollers?" in wrong.err
+
+
+@pytest.mark.parametrize("no_colour", [False, True])
+def test_live_lines_are_shown_when_stderr_is_a_terminal(lab: Any, no_colour: bool) -> None:
+    """Finished videos are named above the live lines; NO_COLOR is honoured."""
+    lab.emulator()
+    manifest = lab.manifest("one")
+    controller, terminal = pty.openpty()
+    environment = lab.environment | {"TERM": "xterm-256color"} | ({"NO_COLOR": "1"} if no_colour else {})
+    command = [sys.executable, "-m", "pipeline", "run", manifest]
+    process = subprocess.Popen(
+        command, cwd=lab.path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal
+    )
+    os.close(terminal)
+    seen = bytearray()
+
+    def read() -> None:
+        try:
+            while chunk := os.read(controller, 4096):
+                seen.extend(chunk)
+        except OSError:  # the last writer has closed a terminal
+            os.close(controller)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    output, _ = process.communicate(timeout=30)
+    reader.join(30)
+    assert process.returncode == 0
+    assert b"one: done, videos/one.mp4" in seen
+    assert b"0/1" in seen
+    assert (b"\x1b[32m" in seen) is not no_colour
+    assert b"\x1b" not in output

@@ -1,0 +1,137 @@
+"""Events as log lines."""
+
+import json
+
+import pytest
+
+from pipeline.core.events import (
+    BatchEnded,
+    BatchStarted,
+    CallFailed,
+    Event,
+    JobLeft,
+    JobMoved,
+    SlotsChanged,
+    Stopping,
+    StrangeStatus,
+    SubmittingPaused,
+    SubmittingResumed,
+)
+from pipeline.core.jobs import Failure, Job, JobState, Outcome, Source, Stage, StoredFile
+from pipeline.views.log import REPEAT_AFTER, JsonLog, Level, TextLog, as_json, sentence
+
+JOB = Job("wave", "d", "m", {"prompt": "the prompt"}, {}, "wave.mp4", Source("m.yaml", 1))
+FILE = StoredFile("videos/wave.mp4", 10, "ab", "https://host/secret?signature=1")
+FAILURE = Failure(Stage.GENERATE, "failed", "no \x1b[31mreason", 400)
+DONE = JobMoved(1.5, JOB, JobState.DONE, 1, "t1", Outcome(JobState.DONE, (FILE,)))
+FAILED = JobMoved(1.5, JOB, JobState.FAILED, 2, "t1", Outcome(JobState.FAILED, (), FAILURE))
+UNKNOWN = JobMoved(1.5, JOB, JobState.UNKNOWN, 1, None, Outcome(JobState.UNKNOWN, (), FAILURE))
+RUNNING = JobMoved(1.5, JOB, JobState.RUNNING, 1, "t1")
+STARTED = BatchStarted(1.5, {JobState.QUEUED: 2}, 1)
+CALL = CallFailed(1.5, "submit", "wave", "rate_limit", "slow down", 2.0)
+ALL = [
+    (FAILED, Level.ERRORS, "job_moved", "wave: failed (failed at generate): no \x1b[31mreason"),
+    (
+        UNKNOWN,
+        Level.ERRORS,
+        "job_moved",
+        "wave: unknown, may have been paid for (failed at generate): no \x1b[31mreason",
+    ),
+    (Stopping(1.5, "signal", "SIGTERM received"), Level.ERRORS, "stopping", "stopping: SIGTERM received"),
+    (CALL, Level.NOTABLE, "call_failed", "wave: submit call failed (rate_limit), again in 2.0 s: slow down"),
+    (SubmittingPaused(1.5, "disk"), Level.NOTABLE, "submitting_paused", "submitting is paused: disk"),
+    (SubmittingResumed(1.5), Level.NOTABLE, "submitting_resumed", "submitting goes on"),
+    (
+        StrangeStatus(1.5, "wave", "Paused"),
+        Level.NOTABLE,
+        "strange_status",
+        "wave: the service says 'Paused', which nobody documented; asking on",
+    ),
+    (DONE, Level.FINISHED, "job_moved", "wave: done, videos/wave.mp4"),
+    (RUNNING, Level.EVERYTHING, "job_moved", "wave: running, task t1"),
+    (SlotsChanged(1.5, 3), Level.EVERYTHING, "slots_changed", "3 slots allowed"),
+    (
+        JobLeft(1.5, "wave", JobState.RUNNING, "the run ended"),
+        Level.EVERYTHING,
+        "job_left",
+        "wave: left running for the next run: the run ended",
+    ),
+    (STARTED, Level.EVERYTHING, "batch_started", "started: 0 done, 2 queued; 1 to submit"),
+    (BatchEnded(1.5, {JobState.DONE: 2}), Level.EVERYTHING, "batch_ended", "ended: 2 done"),
+]
+
+
+@pytest.mark.parametrize(("event", "level", "_name", "text"), ALL)
+def test_an_event_has_a_sentence_when_it_is_logged(event: Event, level: Level, _name: str, text: str) -> None:
+    """Every event says what happened, and to whom it matters."""
+    assert sentence(event) == (level, text)
+
+
+@pytest.mark.parametrize(("event", "_level", "name", "_text"), ALL)
+def test_an_event_has_a_stable_name_when_it_is_logged_as_json(
+    event: Event, _level: Level, name: str, _text: str
+) -> None:
+    """Scripts find events by name; the time is ISO 8601 in UTC; a line is ASCII and one line."""
+    line = as_json(event)
+    found = json.loads(line)
+    assert (found["event"], found["time"]) == (name, "1970-01-01T00:00:01.500Z")
+    assert line.isascii()
+    assert "\n" not in line
+
+
+def test_a_finished_job_is_complete_when_it_is_logged_as_json() -> None:
+    """What became of the job is there; neither the prompt nor the signed URL is."""
+    found = json.loads(as_json(DONE))
+    assert found | {"files": None} == {
+        "event": "job_moved",
+        "time": "1970-01-01T00:00:01.500Z",
+        "job_id": "wave",
+        "state": "done",
+        "attempt": 1,
+        "task_id": "t1",
+        "files": None,
+        "error": None,
+    }
+    assert found["files"] == [{"path": "videos/wave.mp4", "bytes": 10}]
+    assert json.loads(as_json(FAILED))["error"] == {
+        "stage": "generate",
+        "code": "failed",
+        "message": "no \x1b[31mreason",
+        "http_status": 400,
+    }
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_a_level_includes_those_before_it_when_events_are_logged(level: Level) -> None:
+    """Nobody who wants to know more misses what others are told."""
+    text, objects = [], []
+    plain, machine = TextLog(text.append, level, lambda: 0.0), JsonLog(objects.append, level)
+    for event, *_ in ALL:
+        plain.hear(event)
+        machine.hear(event)
+    expected = sum(wanted <= level for _, wanted, *_ in ALL)
+    assert (len(text), len(objects)) == (expected, expected)
+
+
+def test_a_line_is_harmless_when_its_words_come_from_outside() -> None:
+    """What the service says cannot steer the terminal."""
+    lines: list[str] = []
+    TextLog(lines.append, Level.ERRORS).hear(FAILED)
+    assert lines[0].endswith(r"no \x1b[31mreason")
+
+
+def test_a_trouble_is_told_once_a_minute_when_it_repeats() -> None:
+    """The same trouble with the same call is gathered; another one is told at once; verbose tells all."""
+    now, lines, everything = [0.0], [], []
+    log, verbose = TextLog(lines.append, Level.NOTABLE, lambda: now[0]), TextLog(everything.append, Level.EVERYTHING)
+    for _ in range(4):
+        log.hear(CALL)
+        verbose.hear(CALL)
+    log.hear(CallFailed(1.5, "submit", "wave", "timeout", "nothing came", 2.0))
+    assert (len(lines), len(everything)) == (2, 4)
+    now[0] = REPEAT_AFTER - 0.1
+    log.hear(CALL)
+    assert len(lines) == 2
+    now[0] = REPEAT_AFTER
+    log.hear(CALL)
+    assert lines[2].endswith("slow down (4 more like this since)")

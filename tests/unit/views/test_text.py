@@ -1,0 +1,70 @@
+"""Text from outside on a screen."""
+
+import pytest
+
+from pipeline.views.text import clock, cut, many, printable, span
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("\x1b[2J\x1b]0;owned\x07", r"\x1b[2J\x1b]0;owned\x07"),
+        ("\x9b31m", r"\x9b31m"),
+        ("a\r\nb\tc\0", r"a\r\nb\tc\x00"),
+        ("\u202egpj.exe\u2066x\u2069", r"\u202egpj.exe\u2066x\u2069"),
+        ("\u200b\u2028\ufeff", r"\u200b\u2028\ufeff"),
+        ("\U000e0041", r"\U000e0041"),
+        ("\ud800", r"\ud800"),
+        ("\x7f", r"\x7f"),
+    ],
+)
+def test_text_is_escaped_when_it_could_steer_a_terminal(hostile: str, shown: str) -> None:
+    """Control characters, direction overrides, invisible marks and line separators are written as escapes."""
+    assert printable(hostile) == shown
+
+
+@pytest.mark.parametrize("text", ["plain words", "", "海边的日落", "👩\u200d🚀 flies", "مرحبا", "naïve é"])
+def test_text_is_unchanged_when_it_is_harmless(text: str) -> None:
+    """Every script, and joined emoji, are shown as they are."""
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cells", "expected"),
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdefg", 6, "abcde…"),
+        ("日落日落", 8, "日落日落"),
+        ("日落日落", 7, "日落日…"),
+        ("日落日落", 6, "日落…"),
+        ("e\u0301e\u0301", 2, "e\u0301e\u0301"),
+        ("ab", 1, "…"),
+        ("ab", 0, ""),
+    ],
+)
+def test_text_is_cut_when_it_takes_one_cell_too_many(text: str, cells: int, expected: str) -> None:
+    """The cut counts terminal cells, wide characters as two and combining ones as none."""
+    assert cut(text, cells) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (59.9, "0:59"), (60, "1:00"), (3599, "59:59"), (3600, "1:00:00")]
+)
+def test_a_duration_reads_like_a_clock_when_it_is_live(seconds: float, shown: str) -> None:
+    """Hours appear from the first one on."""
+    assert clock(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.04, "0.0 s"), (59.94, "59.9 s"), (60, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_a_duration_reads_like_a_sentence_when_it_is_told(seconds: float, shown: str) -> None:
+    """Units grow with the duration."""
+    assert span(seconds) == shown
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, "0 jobs"), (1, "1 job"), (1234, "1,234 jobs")])
+def test_a_noun_agrees_when_it_is_counted(number: int, shown: str) -> None:
+    """One is singular."""
+    assert many(number, "job") == shown
