@@ -21,7 +21,7 @@ from pipeline.core.events import Event, JobMoved, Listener, nobody
 from pipeline.core.jobs import Failure, Job
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
-from pipeline.folder import default_folder, hold, rehearsal_folder
+from pipeline.folder import default_folder, hold, paid_folder, rehearsal_folder
 from pipeline.ledger import Ledger
 from pipeline.manifest import Manifest, open_manifest
 from pipeline.settings import Layer, Settings, build_settings, environment_layer, read_api_key
@@ -62,7 +62,7 @@ class Run:
         listener: Listener = nobody,
         iterate: bool = False,
     ) -> None:
-        self.folder = rehearsal_folder(folder) if rehearse else folder
+        self.folder = rehearsal_folder(folder) if rehearse else paid_folder(folder)
         self._manifest = manifest
         self._settings = settings
         self._api_key = api_key
@@ -75,6 +75,7 @@ class Run:
         self._open = contextlib.AsyncExitStack()
         self._batch: Batch | None = None
         self._running: asyncio.Task[Summary] | None = None
+        self._over = False
 
     async def __aenter__(self) -> "Run":
         async with contextlib.AsyncExitStack() as stack:
@@ -107,7 +108,7 @@ class Run:
 
     def stop(self, reason: str, message: str, grace: float | None = None) -> None:
         """Ask the run to end within the grace (seconds; the setting's by default)."""
-        if self._batch is not None and self._running is not None and not self._running.done():
+        if self._batch is not None and not self._over:
             self._batch.go_home(Stop(reason, message), grace)
 
     async def _assemble(self, stack: contextlib.AsyncExitStack) -> Batch:
@@ -140,6 +141,7 @@ class Run:
         try:
             return await batch.run(self._manifest.jobs())
         finally:
+            self._over = True
             self._results.put_nowait(None)
 
     def _hear(self, event: Event) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import filelock
 
-from pipeline.core.errors import FolderBusyError, FolderError
+from pipeline.core.errors import FolderBusyError, FolderError, UsageError
 
 REHEARSAL_SUFFIX = "-rehearsal"
 
@@ -21,6 +21,13 @@ def rehearsal_folder(folder: Path) -> Path:
     if folder.name.endswith(REHEARSAL_SUFFIX):
         return folder
     return folder.with_name(folder.name + REHEARSAL_SUFFIX)
+
+
+def paid_folder(folder: Path) -> Path:
+    """The folder of a paid batch. Raises `UsageError` where its name says that it holds a rehearsal."""
+    if folder.name.endswith(REHEARSAL_SUFFIX):
+        raise UsageError(f"{folder} is the folder of a rehearsal; choose another with -o, or say --rehearse")
+    return folder
 
 
 @contextmanager

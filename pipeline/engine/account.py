@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from pipeline.core.clock import Clock
@@ -13,8 +13,9 @@ from pipeline.engine.slots import Slots
 class Account:
     """Puts the decisions of `Pace` into effect: who wants to submit waits here."""
 
-    def __init__(self, pace: Pace, clock: Clock) -> None:
+    def __init__(self, pace: Pace, clock: Clock, on_slots: Callable[[int], None] = lambda _limit: None) -> None:
         self._pace = pace
+        self._on_slots = on_slots
         self._clock = clock
         self._window = Slots(pace.window)
         self._stopped = asyncio.Event()
@@ -93,5 +94,7 @@ class Account:
         return pause
 
     def _apply(self) -> None:
-        self.slots.resize(self._pace.slots)
+        if self._pace.slots != self.slots.limit:
+            self.slots.resize(self._pace.slots)
+            self._on_slots(self._pace.slots)
         self._window.resize(self._pace.window)

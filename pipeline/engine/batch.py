@@ -8,7 +8,7 @@ from random import Random
 
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import PipelineError, StoppedError, UsageError
-from pipeline.core.events import BatchEnded, BatchStarted, Listener, nobody
+from pipeline.core.events import BatchEnded, BatchStarted, Listener, SlotsChanged, nobody
 from pipeline.core.jobs import Job, JobState, Record
 from pipeline.core.ports import Service, VideoStore
 from pipeline.engine.account import Account
@@ -78,6 +78,7 @@ class Batch:
                 backoff=backoff,
             ),
             clock,
+            on_slots=lambda limit: self._desk.tell(SlotsChanged(clock.time(), limit)),
         )
         self._downloaders = Downloaders(
             service,
@@ -141,7 +142,7 @@ class Batch:
         if limit is None:
             yield
             return
-        stop = Stop("deadline", f"this run was given {limit:,.0f} s")
+        stop = Stop("deadline", f"this run was given {limit:g} s")
         timer = asyncio.get_running_loop().call_later(limit, self.go_home, stop)
         try:
             yield
