@@ -24,6 +24,8 @@ from pipeline.core.errors import (
 from pipeline.core.jobs import Job, Source, StoredFile, Task, TaskReport, TaskState
 
 BASE_URL = "https://service.example"
+UNREADABLE = "file_changed"
+"""The code with which this machine refuses a job: free of charge, and no attempt."""
 
 
 def make_job(name: str, model: str = "Wan-AI/Wan2.2-I2V") -> Job:
@@ -159,7 +161,7 @@ class SimulatedService:
         await asyncio.sleep(0)
         self._world.called()
         if self._luck(self._world.odds.unreadable):
-            raise RejectedError("the picture has changed", code="file_changed")
+            raise RejectedError("the picture has changed", code=UNREADABLE)
         return job.digest.encode()
 
     async def submit(self, job: Job, body: bytes) -> Task:
