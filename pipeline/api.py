@@ -24,6 +24,7 @@ from pipeline.engine.desk import Stop
 from pipeline.folder import default_folder, hold, paid_folder, rehearsal_folder
 from pipeline.ledger import Ledger
 from pipeline.manifest import Manifest, open_manifest
+from pipeline.modelverse.wire import Traits
 from pipeline.settings import Layer, Settings, build_settings, environment_layer, read_api_key
 
 REHEARSAL_SPEED = 20.0
@@ -121,7 +122,7 @@ class Run:
         catalog = Catalog.load()
         ledger = await Ledger.open(self.folder, run_id=new_run_id(), at=time.time())
         stack.push_async_callback(lambda: ledger.close(at=time.time()))
-        client = ModelVerseClient(settings.service, api_key, headers_for=lambda job: _headers(catalog, job))
+        client = ModelVerseClient(settings.service, api_key, traits_for=lambda job: _traits(catalog, job))
         service = await stack.enter_async_context(client)
         store = await stack.enter_async_context(LocalVideoStore(self.folder, settings.fetch))
         return Batch(ledger, service, store, settings, clock=SystemClock(), listener=self._hear)
@@ -193,6 +194,6 @@ def new_run_id() -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(2)
 
 
-def _headers(catalog: Catalog, job: Job) -> Mapping[str, str]:
+def _traits(catalog: Catalog, job: Job) -> Traits:
     entry = catalog.entry_for(job.model, {"input": job.input, "parameters": job.parameters})
-    return entry.headers if entry else {}
+    return Traits(entry.headers, entry.idempotency) if entry else Traits()

@@ -138,6 +138,8 @@ class TaskReport:
     finish_time: float | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
     request_id: str | None = None
+    task_id: str | None = None
+    """The id that the service echoes."""
     excerpt: str = ""
     """The beginning of the raw body, kept for the reports that end a job without a usable URL."""
 
@@ -188,3 +190,5 @@ class Record:
     submitted_at: float | None = None
     """Unix seconds here, when the submit's answer arrived (when the intent was written, before that)."""
     outcome: Outcome | None = None
+    external_id: str | None = None
+    """Our own id for the attempt's task, where the model carries one: a lost submit can be looked up by it."""

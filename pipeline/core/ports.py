@@ -12,9 +12,13 @@ class Service(Protocol):
     def base_url(self) -> str:
         """The host that new tasks are submitted to."""
 
-    async def prepare(self, job: Job) -> bytes:
+    def traceable(self, job: Job) -> bool:
+        """Whether the job's model carries a caller's id, so that a lost submit can be looked up."""
+
+    async def prepare(self, job: Job, external_id: str | None = None) -> bytes:
         """The body of the job's submit, local files encoded; free of charge.
 
+        `external_id` is our own id for the task, for traceable jobs.
         Raises `RejectedError` where a local file is gone or has changed since the manifest was checked.
         """
 
@@ -27,6 +31,9 @@ class Service(Protocol):
 
     async def status(self, task: Task) -> TaskReport:
         """Ask once how the task stands. An error says nothing about the task."""
+
+    async def find(self, external_id: str) -> Task | None:
+        """Look up a task by the caller's id; None where the service says that it does not know it."""
 
 
 class VideoStore(Protocol):

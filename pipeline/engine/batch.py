@@ -100,6 +100,7 @@ class Batch:
             clock=clock,
             fetch=self._downloaders.fetch,
         )
+        self._doubtful: list[Record] = []
         self._leave_at: float | None = None
         self._patience = asyncio.timeout(None)
 
@@ -184,7 +185,9 @@ class Batch:
     def _adopt(self, record: Record) -> None:
         """A job that an earlier run bought: its task is asked about, or its videos are fetched."""
         self._desk.take(record)
-        if record.state is JobState.RUNNING:
+        if record.state is JobState.SUBMITTING:
+            self._doubtful.append(record)
+        elif record.state is JobState.RUNNING:
             self._pollers.watch(record, self.account.slots.seize())
         else:
             self._downloaders.fetch(record, resumed=True)
@@ -208,6 +211,8 @@ class Batch:
             ),
             rules=SubmitRules(outage_timeout=settings.outage_timeout),
         )
+        for record in self._doubtful:
+            producer.adopt(record)
         return crew.create_task(producer.run())
 
     async def _until_over(self, producing: "asyncio.Task[None]") -> None:

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from pipeline.core.clock import Clock
+from pipeline.core.errors import LedgerError
 from pipeline.core.events import CallFailed, Event, JobLeft, JobMoved, Listener, Stopping
 from pipeline.core.jobs import Failure, JobState, Outcome, Record, StoredFile, Task, TaskReport
 from pipeline.ledger import Ledger
@@ -70,7 +71,9 @@ class Desk:
         """Write down that the paid request is about to leave. Durable on return; cancelled, it is taken back."""
         now = self.now()
         digest = hashlib.sha256(body).hexdigest()
-        written = self._ledger.intent(record.job.job_id, base_url=base_url, body_digest=digest, at=now)
+        written = self._ledger.intent(
+            record.job.job_id, base_url=base_url, body_digest=digest, at=now, external_id=record.external_id
+        )
         try:
             attempt = await written
         except asyncio.CancelledError:
@@ -86,7 +89,13 @@ class Desk:
     async def accepted(self, record: Record, task: Task) -> Record:
         """The service has the task. Its id is durable on return."""
         now = self.now()
-        await self._ledger.accepted(record.job.job_id, task, at=now)
+        try:
+            await self._ledger.accepted(record.job.job_id, task, at=now)
+        except LedgerError as error:
+            # The only place that still knows the id is this line: with it a person can resolve the job.
+            raise LedgerError(
+                f"job {record.job.job_id} has task {task.task_id}, which is not on record: {error}"
+            ) from error
         return self._moved(replace(record, state=JobState.RUNNING, task=task, submitted_at=now))
 
     async def refused(self, record: Record, failure: Failure) -> None:

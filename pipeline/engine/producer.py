@@ -2,10 +2,19 @@
 
 import asyncio
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 
-from pipeline.core.errors import FatalError, RateLimitedError, RejectedError, Scope, ServiceError, TransientError
+from pipeline.core.errors import (
+    AmbiguousError,
+    FatalError,
+    RateLimitedError,
+    RejectedError,
+    Scope,
+    ServiceError,
+    TransientError,
+)
 from pipeline.core.events import SubmittingPaused, SubmittingResumed
 from pipeline.core.jobs import Failure, Record, Stage, Task
 from pipeline.core.ports import Service
@@ -14,6 +23,8 @@ from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.poller import Pollers
 from pipeline.engine.queue import JobQueue
 from pipeline.engine.slots import Slot
+
+_TOLD_TWICE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,8 @@ class SubmitRules:
     """So many lost answers in a row stop submitting: each may have cost money."""
     unhealthy_wait: float = 1.0
     """Between two looks while submitting is paused for health."""
+    trace_pauses: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0, 40.0)
+    """Before each question for a task by our own id; a fresh task may not be visible at once."""
 
 
 class Producer:
@@ -57,8 +70,13 @@ class Producer:
             record = await self._next(slot)
             if record is None:
                 return
-            submit = self._crew.create_task(self._submit(record))
-            submit.add_done_callback(functools.partial(self._hand_over, slot))
+            self._start(self._submit(record), slot)
+
+    def adopt(self, record: Record) -> None:
+        """Ask for the task of a submit that an earlier run left without an answer, by our own id for it."""
+        self._jobs.adopt(record)
+        lost = AmbiguousError("the run ended before the answer came", code="interrupted")
+        self._start(self._trace(_Doubt(record, lost)), self._account.slots.seize())
 
     def stop(self, stop: Stop) -> None:
         """Submit nothing more in this run."""
@@ -97,13 +115,17 @@ class Producer:
             await self._account.wait(self._rules.unhealthy_wait)
         return False
 
+    def _start(self, work: Coroutine[None, None, Record | None], slot: Slot) -> None:
+        self._crew.create_task(work).add_done_callback(functools.partial(self._hand_over, slot))
+
     async def _submit(self, record: Record) -> Record | None:
         """See one job to its task, or to whatever else becomes of it."""
         async with self._account.turn() as cleared:
-            if cleared and self._complaint() is None:
-                return await self._buy(record)
-        self._hand_back(record)
-        return None
+            if not cleared or self._complaint() is not None:
+                self._hand_back(record)
+                return None
+            bought = await self._buy(record)
+        return await self._trace(bought) if isinstance(bought, _Doubt) else bought
 
     def _hand_over(self, slot: Slot, submit: "asyncio.Task[Record | None]") -> None:
         """The slot goes with the task, or back: also where the submit was cancelled before its first step."""
@@ -114,10 +136,13 @@ class Producer:
             self._jobs.settled()
             self._pollers.watch(running, slot)
 
-    async def _buy(self, record: Record) -> Record | None:
+    async def _buy(self, record: Record) -> "Record | _Doubt | None":
         """One paid try: body, intent, request, task id. None where the job did not become a task."""
+        again = record.external_id is not None
+        if not again and self._service.traceable(record.job):
+            record = replace(record, external_id=_external_id(record, self._desk.now()))
         try:
-            body = await self._service.prepare(record.job)
+            body = await self._service.prepare(record.job, record.external_id)
         except RejectedError as error:  # this machine refused, which says nothing about the account
             await self._desk.refused(record, _failure(error))
             self._jobs.settled()
@@ -128,9 +153,12 @@ class Producer:
                 self._hand_back(self._desk.withdraw(record))
                 return None
             task = await self._send(record, body)
+        except RejectedError as error:
+            if again:  # our own id may be taken by the task of the answer that was lost before
+                return _Doubt(record, error)
+            return await self._refused(record, error)
         except ServiceError as error:
-            await self._refused(record, error)
-            return None
+            return await self._refused(record, error)
         self._account.accepted()
         return await self._desk.accepted(record, task)
 
@@ -139,10 +167,11 @@ class Producer:
         try:
             return await self._service.submit(record.job, body)
         except asyncio.CancelledError:
-            self._desk.abandon(record, Failure(Stage.SUBMIT, "interrupted", "the run ended before the answer came"))
-            raise
+            if record.external_id is None:
+                self._desk.abandon(record, Failure(Stage.SUBMIT, "interrupted", "the run ended before the answer came"))
+            raise  # what has an id of ours stays `submitting`: the next run asks for it
 
-    async def _refused(self, record: Record, error: ServiceError) -> None:
+    async def _refused(self, record: Record, error: ServiceError) -> "_Doubt | None":
         """What an error of the submit means for the job, for the pace, and for the run."""
         match error:
             case RateLimitedError():
@@ -166,16 +195,51 @@ class Producer:
                 await self._desk.refused(record, _failure(error))
                 self._jobs.settled()
             case _:
-                await self._lost(record, error)
+                return await self._lost(record, error)
+        return None
 
-    async def _lost(self, record: Record, error: ServiceError) -> None:
-        """The answer did not come: the job is unknown, and several in a row are no accident."""
+    async def _lost(self, record: Record, error: ServiceError) -> "_Doubt | None":
+        """The answer did not come: the job is unknown, unless it can be looked up; several in a row are no accident."""
         in_a_row = self._account.lost()
-        await self._desk.lost(record, _failure(error))
-        self._jobs.settled()
+        doubt = _Doubt(record, error) if record.external_id is not None else None
+        if doubt is None:
+            await self._desk.lost(record, _failure(error))
+            self._jobs.settled()
         if in_a_row >= self._rules.lost_in_a_row and not self._account.stopped:
             message = f"{in_a_row} submits in a row have an unknown outcome; the last one: {error.message}"
             self.stop(Stop("lost_answers", message))
+        return doubt
+
+    async def _trace(self, doubt: "_Doubt") -> Record | None:
+        """Ask for the task by our own id (modelverse-api.md §8): adopt it, or believe in its absence, told twice."""
+        record, absent = doubt.record, 0
+        for pause in self._rules.trace_pauses:
+            await self._account.wait(pause)
+            if self._account.stopped:
+                self._desk.leave(record, "its submit is looked up by the next run")
+                self._jobs.settled()
+                return None
+            try:
+                task = await self._service.find(str(record.external_id))
+            except ServiceError as error:
+                self._desk.call_failed("status", record, error.code, error.message, pause)
+                continue
+            if task is not None:
+                return await self._desk.accepted(record, task)
+            absent += 1
+            if absent == _TOLD_TWICE:
+                await self._absent(doubt)
+                return None
+        await self._desk.lost(record, _failure(doubt.error))
+        self._jobs.settled()
+        return None
+
+    async def _absent(self, doubt: "_Doubt") -> None:
+        """No task has our id: the refusal was meant as it was said, or the job is submitted again under the same id."""
+        if isinstance(doubt.error, RejectedError):
+            await self._refused(doubt.record, doubt.error)
+        else:
+            self._again(doubt.record, doubt.error, 0.0, first=True)
 
     def _again(self, record: Record, error: ServiceError, pause: float, *, first: bool) -> None:
         """Surely nothing was created: the job goes back into the queue until the pause is over."""
@@ -185,6 +249,20 @@ class Producer:
     def _hand_back(self, record: Record, *, first: bool = True) -> None:
         self._desk.let_go(record)
         self._jobs.hand_back(record, first=first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A submit without a sure answer whose task can be looked up."""
+
+    record: Record
+    error: ServiceError
+
+
+def _external_id(record: Record, now: float) -> str:
+    """Our own id for the job's next attempt: unique for the account, and never used for another body."""
+    of = f"{record.job.job_id}/{record.job.digest}/{record.attempt + 1}/{now!r}"
+    return f"vbp-{hashlib.sha256(of.encode()).hexdigest()[:24]}"
 
 
 def _failure(error: ServiceError) -> Failure:

@@ -20,6 +20,7 @@ class JobQueue:
         self._read_ahead: deque[Record] = deque()
         self._handed_back: deque[Record] = deque()
         self._blocked_models: set[str] = set()
+        self._adopted: set[str] = set()
         self._out = 0
         self._came_in = asyncio.Event()
 
@@ -33,6 +34,13 @@ class JobQueue:
                 return None
             self._came_in.clear()
             await self._came_in.wait()
+
+    def adopt(self, record: Record) -> None:
+        """A job that an earlier run gave out may still come back; it comes back to memory only."""
+        self._adopted.add(record.job.job_id)
+        self._out += 1
+        if self._left is not None:
+            self._left -= 1
 
     def settled(self) -> None:
         """A job that `next` gave out needs no further submit."""
@@ -66,11 +74,12 @@ class JobQueue:
         return None
 
     async def _read(self) -> Record | None:
-        if not self._read_ahead:
+        while not self._read_ahead:
             rows = await self._ledger.queued(select=self._select, after=self._cursor, limit=_CHUNK)
-            if rows:
-                self._cursor = rows[-1][0]
-                self._read_ahead.extend(record for _, record in rows)
-        if self._read_ahead:
+            if not rows:
+                break
+            self._cursor = rows[-1][0]
+            self._read_ahead.extend(record for _, record in rows if record.job.job_id not in self._adopted)
+        if self._read_ahead:  # also what was handed back while the ledger was asked
             return self._read_ahead.popleft()
         return self._handed_back.popleft() if self._handed_back else None

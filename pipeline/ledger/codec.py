@@ -100,6 +100,7 @@ def record_of(row: sqlite3.Row) -> Record:
         report=from_json(row["report"], TaskReport) if row["report"] else None,
         submitted_at=row["submitted_at"],
         outcome=_outcome_of(row, state) if state.ended else None,
+        external_id=row["external_id"],
     )
 
 

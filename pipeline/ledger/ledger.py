@@ -144,11 +144,26 @@ class Ledger:
     # -- submitting -------------------------------------------------------------------------------------------------
 
     def intent(
-        self, job_id: str, *, base_url: str, body_digest: str, at: float, owner: str = "local", epoch: int = 0
+        self,
+        job_id: str,
+        *,
+        base_url: str,
+        body_digest: str,
+        at: float,
+        external_id: str | None = None,
+        owner: str = "local",
+        epoch: int = 0,
     ) -> asyncio.Future[int]:
         """queued → submitting. Await it before the request leaves; returns the number of the attempt."""
         return self._enqueue(
-            transitions.intent, job_id, base_url=base_url, body_digest=body_digest, at=at, owner=owner, epoch=epoch
+            transitions.intent,
+            job_id,
+            base_url=base_url,
+            body_digest=body_digest,
+            at=at,
+            owner=owner,
+            epoch=epoch,
+            external_id=external_id,
         )
 
     def withdraw(self, job_id: str, at: float) -> asyncio.Future[None]:

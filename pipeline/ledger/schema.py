@@ -54,6 +54,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             epoch INTEGER NOT NULL DEFAULT 0,
             intent_at REAL,
             body_digest TEXT,
+            external_id TEXT,                           -- our own id for the attempt's task, where the model has one
             base_url TEXT,
             task_id TEXT,
             request_id TEXT,

@@ -52,7 +52,7 @@ def end_run(connection: sqlite3.Connection, run_id: str, at: float) -> None:
 
 _INTENT = """
     UPDATE jobs SET state = 'submitting', attempt = ?, owner = ?, epoch = ?, intent_at = ?, submitted_at = ?,
-        body_digest = ?, base_url = ?, moved_at = ?
+        body_digest = ?, base_url = ?, external_id = ?, moved_at = ?
     WHERE seq = ?
 """
 _WITHDRAW = """
@@ -76,11 +76,12 @@ def intent(
     at: float,
     owner: str,
     epoch: int,
+    external_id: str | None = None,
 ) -> int:
     """queued → submitting: the paid request is about to leave. Returns the number of the attempt."""
     row = _leaving(connection, job_id, JobState.QUEUED)
     attempt = int(row["attempt"]) + 1
-    connection.execute(_INTENT, (attempt, owner, epoch, at, at, body_digest, base_url, at, row["seq"]))
+    connection.execute(_INTENT, (attempt, owner, epoch, at, at, body_digest, base_url, external_id, at, row["seq"]))
     return attempt
 
 
@@ -179,7 +180,7 @@ def claim(connection: sqlite3.Connection, job_id: str, output: str) -> bool:
 
 # -- recovery and second tries --------------------------------------------------------------------------------------
 
-_CAUGHT = "SELECT * FROM jobs WHERE state = 'submitting' ORDER BY seq LIMIT 1"
+_CAUGHT = "SELECT * FROM jobs WHERE state = 'submitting' AND external_id IS NULL ORDER BY seq LIMIT 1"
 _DOWNLOAD_AGAIN = """
     UPDATE jobs SET state = 'fetching', download_again = 0, failure_stage = NULL, failure_code = NULL,
         failure_message = NULL, failure_status = NULL, moved_at = ?
@@ -189,7 +190,8 @@ _FAILED = "SELECT seq FROM jobs WHERE state = 'failed' AND download_again = 0 AN
 _UNKNOWN = "SELECT seq FROM jobs WHERE state = 'unknown' AND job_id GLOB ?"
 _REQUEUE = """
     UPDATE jobs SET state = 'queued', owner = NULL, epoch = 0, intent_at = NULL, submitted_at = NULL,
-        body_digest = NULL, base_url = NULL, task_id = NULL, request_id = NULL, report = NULL, files = NULL,
+        body_digest = NULL, base_url = NULL, external_id = NULL, task_id = NULL, request_id = NULL, report = NULL,
+        files = NULL,
         failure_stage = NULL, failure_code = NULL, failure_message = NULL, failure_status = NULL, download_again = 0,
         moved_at = ?
     WHERE seq = ?
@@ -197,7 +199,10 @@ _REQUEUE = """
 
 
 def recover(connection: sqlite3.Connection, run_id: str, at: float) -> Recovery:
-    """submitting → unknown, and failed at a download that is not given up → fetching."""
+    """submitting → unknown, and failed at a download that is not given up → fetching.
+
+    A submit that can be looked up by our own id stays `submitting`: the crew asks for its task.
+    """
     caught = 0
     while row := connection.execute(_CAUGHT).fetchone():
         _end(connection, run_id, row, _ended(row, JobState.UNKNOWN, _interrupted(row)), at)

@@ -17,9 +17,9 @@ from yarl import URL
 from pipeline import __version__
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import RejectedError, ServiceError
-from pipeline.core.jobs import Job, LocalFile, Task, TaskReport
+from pipeline.core.jobs import Job, LocalFile, Task, TaskReport, TaskState
 from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, known_to_speak
-from pipeline.modelverse.wire import clean, encode_media, encode_submit
+from pipeline.modelverse.wire import Traits, clean, encode_media, encode_submit, is_given
 from pipeline.settings import ServiceSettings
 
 MAX_BODY_BYTES = 20_000_000
@@ -39,17 +39,17 @@ _MACHINE_CLOCK = SystemClock()
 _Good = TypeVar("_Good", Task, TaskReport)
 
 
-def no_headers(_job: Job) -> Mapping[str, str]:
-    """For models that need no headers of their own."""
-    return {}
+def no_traits(_job: Job) -> Traits:
+    """For models that want nothing special."""
+    return Traits()
 
 
 class ModelVerseClient:
     """The remote service (`core.ports.Service`), to be used as an async context manager.
 
-    `headers_for` names the extra headers of a job's submit. Every error is a `ServiceError`; none of them, and no repr,
-    shows the key. The environment's proxies and `.netrc` are not consulted, and redirects are not followed: the key
-    goes to the endpoint or nowhere.
+    `traits_for` tells what a job's model wants beside its fields. Every error is a `ServiceError`; none of them, and no
+    repr, shows the key. The environment's proxies and `.netrc` are not consulted, and redirects are not followed: the
+    key goes to the endpoint or nowhere.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class ModelVerseClient:
         api_key: str,
         *,
         clock: Clock = _MACHINE_CLOCK,
-        headers_for: Callable[[Job], Mapping[str, str]] = no_headers,
+        traits_for: Callable[[Job], Traits] = no_traits,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._headers_for = headers_for
+        self._traits_for = traits_for
         self._authorization = f"Bearer {api_key}" if settings.auth_scheme == "bearer" else api_key
         self._key_pattern = _any_spelling(api_key)
         self._sessions: dict[Call, aiohttp.ClientSession] = {}
@@ -101,7 +101,12 @@ class ModelVerseClient:
         """The host that new tasks are submitted to."""
         return self._settings.endpoint.rstrip("/")
 
-    async def prepare(self, job: Job) -> bytes:
+    def traceable(self, job: Job) -> bool:
+        """Whether the model carries a caller's id and the author did not set one of their own."""
+        path = self._traits_for(job).external_id
+        return path is not None and not is_given(job, path)
+
+    async def prepare(self, job: Job, external_id: str | None = None) -> bytes:
         """The body of the job's submit, local files encoded.
 
         Raises `RejectedError` with code `local_file_missing`, `local_file_unreadable` or `local_file_changed` (other
@@ -109,7 +114,14 @@ class ModelVerseClient:
         """
         _check_size(sum(file.bytes for file in job.files) * 4 // 3)
         media = {file.field: await _encoded(file) for file in job.files}
-        encode = functools.partial(encode_submit, job, media, first_frame_form=self._settings.first_frame_form)
+        path = self._traits_for(job).external_id
+        encode = functools.partial(
+            encode_submit,
+            job,
+            media,
+            first_frame_form=self._settings.first_frame_form,
+            external_id=(path, external_id) if path and external_id else None,
+        )
         try:
             body = await asyncio.to_thread(encode) if media else encode()
         except UnicodeEncodeError as exc:
@@ -119,7 +131,7 @@ class ModelVerseClient:
 
     async def submit(self, job: Job, body: bytes) -> Task:
         """Send the paid request exactly once and return the accepted task; errors as in `core.ports.Service`."""
-        headers = {**self._headers_for(job), "Content-Type": "application/json"}
+        headers = {**self._traits_for(job).headers, "Content-Type": "application/json"}
         answer = await self._exchange(Call.SUBMIT, self._url(Call.SUBMIT, self.base_url), headers, body)
         return self._settled(judge_submit(answer, model=job.model, base_url=self.base_url, proven=self._proven))
 
@@ -128,6 +140,16 @@ class ModelVerseClient:
         url = self._url(Call.STATUS, task.base_url).with_query({"task_id": task.task_id})
         answer = await self._exchange(Call.STATUS, url, {}, None)
         return self._settled(judge_status(answer))
+
+    async def find(self, external_id: str) -> Task | None:
+        """Ask for a task by the caller's id (§8: presumably in the place of the task id)."""
+        try:
+            report = await self.status(Task(external_id, self.base_url))
+        except RejectedError:
+            return None
+        if report.state is TaskState.UNRECOGNISED:
+            return None
+        return Task(report.task_id or external_id, self.base_url, report.request_id)
 
     def _settled(self, verdict: _Good | ServiceError) -> _Good:
         self._proven = self._proven or known_to_speak(verdict)

@@ -7,7 +7,7 @@ import base64
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -117,21 +117,40 @@ _ERROR = msgspec.json.Decoder(_Error)
 _ANYTHING = msgspec.json.Decoder()
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a model wants beside its fields."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of its submits, beside ours."""
+    external_id: str | None = None
+    """Dotted path of the field that carries a caller's id for the task, such as `parameters.external_task_id`."""
+
+
 # -- to the service
 
 
-def encode_submit(job: Job, media: Mapping[str, str], *, first_frame_form: bool = False) -> bytes:
+def encode_submit(
+    job: Job, media: Mapping[str, str], *, first_frame_form: bool = False, external_id: tuple[str, str] | None = None
+) -> bytes:
     """The body of a submit (§4), with `media` (dotted path to encoded file) in the places of local paths.
 
     Empty `input` and `parameters` are left out. `first_frame_form` sends Wan2.2-I2V's `image_url` as
-    `first_frame_url` (§14). The job stays as it is. Raises UnicodeEncodeError where a text is no Unicode.
+    `first_frame_url` (§14). `external_id` is the dotted path and the value of our own id for the task (§8). The job
+    stays as it is. Raises UnicodeEncodeError where a text is no Unicode.
     """
     request: dict[str, Any] = {"model": job.model, "input": job.input, "parameters": job.parameters}
-    for path, text in media.items():
+    for path, text in (*media.items(), *((external_id,) if external_id else ())):
         request = _replaced(request, path.split("."), text)
     if first_frame_form and job.model == WAN22_I2V:
         request["input"] = _with_first_frame(request["input"])
     return msgspec.json.encode({name: value for name, value in request.items() if value}, enc_hook=_as_dict)
+
+
+def is_given(job: Job, path: str) -> bool:
+    """Whether the job sets a field of its own, such as `parameters.external_task_id`."""
+    section, _, name = path.partition(".")
+    return name in (job.input if section == "input" else job.parameters)
 
 
 def encode_media(file: LocalFile, content: bytes) -> str:
@@ -147,7 +166,7 @@ def _replaced(whole: Any, path: Sequence[str], text: str) -> Any:
         return text
     here, rest = path[0], path[1:]
     if isinstance(whole, Mapping):
-        return {**whole, here: _replaced(whole[here], rest, text)}
+        return {**whole, here: _replaced(whole.get(here), rest, text)}
     items = list(whole)
     items[int(here)] = _replaced(items[int(here)], rest, text)
     return items
@@ -204,6 +223,7 @@ def decode_report(body: bytes, *, hide: Hide = unhidden) -> TaskReport:
         finish_time=_moment(output.finish_time),
         usage=_usage(whole.usage, hide),
         request_id=_text(whole.request_id, _ID_CHARS, hide),
+        task_id=_task_id(output.task_id),
         excerpt=excerpt(body, hide=hide) if state.ended or state is TaskState.UNRECOGNISED else "",
     )
 

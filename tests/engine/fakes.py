@@ -65,16 +65,35 @@ class FakeService:
     """Asked with the number of the request (from 1), over all jobs."""
     on_status: Callable[[int, str], TaskReport | Trouble] = lambda _number, _job_id: None
     """Asked with the number of the question about this job's task (from 1); None: by the task's duration."""
+    on_find: Callable[[int, str], Task | Trouble] = lambda _number, _external_id: None
+    """Asked with the number of the look-up (from 1) and our own id; None: there is no such task."""
     base_url: str = BASE_URL
+    looked_up: list[str] = field(default_factory=list)
+    prepared: list[str | None] = field(default_factory=list)
+    """Our own ids in the bodies, in order."""
     sent: list[tuple[float, str]] = field(default_factory=list)
     """When each paid request left, and for which job."""
     asked: list[tuple[float, str]] = field(default_factory=list)
     created: dict[str, float] = field(default_factory=dict)
     """When each accepted task ends."""
 
-    async def prepare(self, job: Job) -> bytes:
+    def traceable(self, job: Job) -> bool:
+        return job.model == "kling-v3"
+
+    async def prepare(self, job: Job, external_id: str | None = None) -> bytes:
         _raise(self.on_prepare(job))
+        self.prepared.append(external_id)
         return job.digest.encode()
+
+    async def find(self, external_id: str) -> Task | None:
+        self.looked_up.append(external_id)
+        await asyncio.sleep(self.status_takes)
+        answer = self.on_find(len(self.looked_up), external_id)
+        if isinstance(answer, Task):
+            self.created.setdefault(answer.task_id, now() + self.duration)
+            return answer
+        _raise(answer)
+        return None
 
     async def submit(self, job: Job, body: bytes) -> Task:
         self.sent.append((now(), job.job_id))

@@ -24,6 +24,8 @@ from pipeline.core.errors import (
 from pipeline.core.jobs import Job, Source, StoredFile, Task, TaskReport, TaskState
 
 BASE_URL = "https://service.example"
+TRACEABLE = frozenset({"kling-v3"})
+"""Models that carry a caller's id."""
 UNREADABLE = "file_changed"
 """The code with which this machine refuses a job: free of charge, and no attempt."""
 
@@ -96,6 +98,7 @@ class World:
     odds: Odds
     clock: Clock
     tasks: dict[str, TrueTask] = field(default_factory=dict)
+    by_external_id: dict[str, TrueTask] = field(default_factory=dict)
     posts: Counter[str] = field(default_factory=Counter)
     """Paid requests that arrived, by job."""
     risky_posts: Counter[str] = field(default_factory=Counter)
@@ -157,12 +160,15 @@ class SimulatedService:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def prepare(self, job: Job) -> bytes:
+    def traceable(self, job: Job) -> bool:
+        return job.model in TRACEABLE
+
+    async def prepare(self, job: Job, external_id: str | None = None) -> bytes:
         await asyncio.sleep(0)
         self._world.called()
         if self._luck(self._world.odds.unreadable):
             raise RejectedError("the picture has changed", code=UNREADABLE)
-        return job.digest.encode()
+        return f"{job.digest} {external_id or ''}".encode()
 
     async def submit(self, job: Job, body: bytes) -> Task:
         world, odds = self._world, self._world.odds
@@ -178,10 +184,16 @@ class SimulatedService:
             if isinstance(refusal, FatalError) and world.refused_at is None:
                 world.refused_at = world.now
             raise refusal
+        external_id = body.decode().partition(" ")[2]
+        if external_id and external_id in world.by_external_id:
+            await self._latency()
+            raise RejectedError("external_task_id must be unique", code="param_error", http_status=400)
         world.risky_posts[job.job_id] += 1
         if self._luck(odds.lost_before):
             raise AmbiguousError("the connection was lost", code="connection_lost")
         task = self._create(job)
+        if external_id:
+            world.by_external_id[external_id] = task
         await self._latency()
         if self._luck(odds.lost_after):
             raise AmbiguousError("the connection was lost", code="connection_lost")
@@ -199,6 +211,17 @@ class SimulatedService:
         report = self._report(world.tasks[task.task_id])
         await self._latency()
         return report
+
+    async def find(self, external_id: str) -> Task | None:
+        await self._latency()
+        self._world.called()
+        self._fail_question()
+        truth = self._world.by_external_id.get(external_id)
+        await self._latency()
+        if truth is None:
+            return None
+        truth.told = True
+        return Task(truth.task_id, BASE_URL)
 
     def _refusal(self, job: Job) -> ServiceError | None:
         world, odds = self._world, self._world.odds

@@ -208,6 +208,7 @@ def test_everything_is_read_when_a_report_is_complete() -> None:
     assert report == TaskReport(
         state=TaskState.SUCCEEDED,
         word="Success",
+        task_id="9f1c",
         urls=("https://results.example.net/o/9f1c.mp4",),
         submit_time=1_760_000_000.0,
         finish_time=1_760_000_052.0,

@@ -15,6 +15,7 @@ from pipeline.core.errors import AmbiguousError, FatalError, RateLimitedError, R
 from pipeline.core.jobs import Job, Task, TaskReport, TaskState
 from pipeline.core.ports import Service
 from pipeline.modelverse.client import MAX_ANSWER_BYTES, ModelVerseClient
+from pipeline.modelverse.wire import Traits
 from pipeline.settings import ServiceSettings
 from tests.wire.modelverse.parts import ACCEPTED, JOB, KEY, RUNNING, client_at, client_of, task_of
 from tests.wire.servers import ScriptedServer, Step, reply
@@ -97,14 +98,14 @@ async def test_the_key_goes_as_the_setting_says_when_a_request_is_sent(scheme: s
 
 
 async def test_extra_headers_go_with_the_submit_alone_when_a_model_needs_them() -> None:
-    """`headers_for` speaks of the submit of one job; a question carries nothing of it."""
+    """`traits_for` speaks of the submit of one job; a question carries nothing of it."""
 
-    def headers_for(job: Job) -> dict[str, str]:
-        return {"X-DashScope-Async": "enable"} if job.model.startswith("happyhorse") else {}
+    def traits_for(job: Job) -> Traits:
+        return Traits({"X-DashScope-Async": "enable"} if job.model.startswith("happyhorse") else {})
 
     async with ScriptedServer([ACCEPTED, ACCEPTED, RUNNING]) as server:
         settings = ServiceSettings(endpoint=server.url)
-        async with ModelVerseClient(settings, KEY, headers_for=headers_for) as client:
+        async with ModelVerseClient(settings, KEY, traits_for=traits_for) as client:
             await client.submit(JOB, b"{}")
             await client.status(await client.submit(replace(JOB, model="happyhorse-1.0-i2v"), b"{}"))
         sent = [request.headers.get("x-dashscope-async") for request in server.requests]

@@ -1,0 +1,84 @@
+"""A lost answer of a model that carries our own id for the task: looked up before a person is asked."""
+
+from pipeline.core.errors import AmbiguousError, RejectedError, TransientError
+from pipeline.core.jobs import JobState, Task
+from tests.engine.fakes import SIGNAL, FakeService, Theatre, first, jobs
+from tests.engine.world import BASE_URL
+
+LOST = AmbiguousError("the connection was lost", code="connection_lost")
+TAKEN = RejectedError("external_task_id must be unique", code="param_error", http_status=400)
+OUTAGE = TransientError("try later", code="unavailable", http_status=503)
+FOUND = Task("t1-j1", BASE_URL)
+KLING = "kling-v3"
+
+
+def test_the_task_is_adopted_when_it_is_found_by_our_id(theatre: Theatre) -> None:
+    """A task that our id finds is tracked to its end, and nothing is paid again."""
+    service = FakeService(on_submit=first(LOST), on_find=lambda *_: FOUND)
+    played = theatre.run(jobs(1, KLING), service)
+    assert (played.exit_code, played.counts) == (0, {"done": 1})
+    assert len(service.sent) == 1
+    assert service.looked_up == service.prepared
+
+
+def test_the_job_is_submitted_again_under_the_same_id_when_it_is_twice_not_found(theatre: Theatre) -> None:
+    """Two answers "no such task", with a pause between, are believed; the same id makes a second task impossible."""
+    service = FakeService(on_submit=first(LOST))
+    played = theatre.run(jobs(1, KLING), service)
+    assert (played.exit_code, played.counts) == (0, {"done": 1})
+    assert len(service.looked_up) == 2
+    assert len(service.prepared) == 2
+    assert len(set(service.prepared)) == 1
+    assert theatre.results()[0]["attempts"] == 1
+
+
+def test_the_task_is_adopted_when_our_id_turns_out_to_be_taken(theatre: Theatre) -> None:
+    """A task that became visible late makes the second submit fail on its id, and is found then."""
+    service = FakeService(on_submit=first(LOST, TAKEN), on_find=lambda number, _: FOUND if number > 2 else None)
+    played = theatre.run(jobs(1, KLING), service)
+    assert (played.exit_code, played.counts) == (0, {"done": 1})
+
+
+def test_a_refusal_is_final_when_no_task_has_our_id(theatre: Theatre) -> None:
+    """A second submit that is refused for its own sake fails, once it is sure that no task hides behind the refusal."""
+    service = FakeService(on_submit=first(LOST, TAKEN))
+    played = theatre.run(jobs(1, KLING), service)
+    assert (played.exit_code, played.counts) == (1, {"failed": 1})
+
+
+def test_the_job_is_unknown_when_it_cannot_be_looked_up(theatre: Theatre) -> None:
+    """Questions that fail say nothing: after some of them a person is asked."""
+    service = FakeService(on_submit=first(LOST), on_find=lambda *_: OUTAGE)
+    played = theatre.run(jobs(1, KLING), service)
+    assert (played.exit_code, played.counts) == (5, {"unknown": 1})
+
+
+def test_the_next_run_looks_it_up_when_the_run_ends_before(theatre: Theatre) -> None:
+    """A submit that can be looked up stays `submitting` over a stop, and the next run begins with the question."""
+    stopped = theatre.run(
+        jobs(1, KLING), FakeService(on_submit=first(LOST)), at={1.0: lambda batch: batch.go_home(SIGNAL)}
+    )
+    assert (stopped.exit_code, stopped.counts) == (3, {"submitting": 1})
+    service = FakeService(on_find=lambda *_: FOUND)
+    assert theatre.run(jobs(1, KLING), service).exit_code == 0
+    assert service.sent == []
+    assert service.looked_up == [theatre.record("j1").external_id]
+
+
+def test_the_submit_is_looked_up_when_it_was_cancelled(theatre: Theatre) -> None:
+    """A second signal in the middle of a submit leaves no unknown job where our id can tell."""
+    stopped = theatre.run(
+        jobs(1, KLING), FakeService(submit_takes=50.0), at={1.0: lambda batch: batch.go_home(SIGNAL, grace=0.0)}
+    )
+    assert stopped.counts == {"submitting": 1}
+    assert theatre.run(jobs(1, KLING), FakeService(on_find=lambda *_: FOUND)).exit_code == 0
+    assert theatre.record("j1").state is JobState.DONE
+
+
+def test_each_attempt_has_its_own_id_when_a_job_is_bought_again(theatre: Theatre) -> None:
+    """An id is never used for another body or another attempt."""
+    service = FakeService(on_submit=first(RejectedError("sensitive", code="sensitive_check_error")))
+    assert theatre.run(jobs(1, KLING), service).exit_code == 1
+    assert theatre.run(jobs(1, KLING), service, retry_failed=True).exit_code == 0
+    assert len(set(service.prepared)) == 2
+    assert service.looked_up == []
