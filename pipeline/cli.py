@@ -301,25 +301,26 @@ def resolve(folder: Path, job_id: str, task_id: str | None, resubmit: bool, writ
 def verify(folder: Path) -> int:
     """Compare every video of the batch in DIR with its record: length and SHA-256. Exit 1 where any differs.
 
+    What differs is fetched again by the next run, without paying, while the service still has it.
+
     \b
     Example:
       pipeline verify outputs/shots
     """
     import asyncio
 
-    from pipeline.ledger import LedgerReader
-    from pipeline.settings import FetchSettings
-    from pipeline.videos import LocalVideoStore
+    from pipeline.verification import compare
 
     async def differing() -> tuple[int, int]:
         files = wrong = 0
-        async with LocalVideoStore(folder, FetchSettings()) as store:
-            with LedgerReader(folder) as reader:
-                for job_id, file in reader.files():
-                    files += 1
-                    if verdict := await store.verify(file):
-                        wrong += 1
-                        _print_all([f"{file.path}: job {job_id}: {verdict}"])
+        async for found in compare(folder):
+            files += 1
+            if found.verdict:
+                wrong += 1
+                next_step = (
+                    "the next run fetches it again" if found.fetched_again else "not noted: the folder is in use"
+                )
+                _print_all([f"{printable(found.file.path)}: job {found.job_id}: {found.verdict}; {next_step}"])
         return files, wrong
 
     files, wrong = asyncio.run(differing())

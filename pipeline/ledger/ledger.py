@@ -214,6 +214,10 @@ class Ledger:
         """fetching → failed; unless that is final, the next run's `recover` tries the download again without paying."""
         return self._enqueue(transitions.download_failed, self._run_id, job_id, failure, at, final=final)
 
+    def fetch_again(self, job_id: str, at: float) -> asyncio.Future[None]:
+        """done → fetching: a video is no longer what its record says, and the next run fetches it without paying."""
+        return self._enqueue(transitions.fetch_again, job_id, at)
+
     # -- a person's decision ----------------------------------------------------------------------------------------
 
     def resolve_task(self, job_id: str, task: Task, at: float) -> asyncio.Future[None]:

@@ -178,6 +178,14 @@ def claim(connection: sqlite3.Connection, job_id: str, output: str) -> bool:
     return True
 
 
+_FETCH_AGAIN = "UPDATE jobs SET state = 'fetching', moved_at = ? WHERE job_id = ? AND state = 'done'"
+
+
+def fetch_again(connection: sqlite3.Connection, job_id: str, at: float) -> None:
+    """done → fetching: a video is no longer what its record says."""
+    _move(connection, _FETCH_AGAIN, (at, job_id), job_id, "fetched again")
+
+
 # -- recovery and second tries --------------------------------------------------------------------------------------
 
 _CAUGHT = "SELECT * FROM jobs WHERE state = 'submitting' AND external_id IS NULL ORDER BY seq LIMIT 1"

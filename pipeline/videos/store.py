@@ -10,7 +10,7 @@ from typing import Self
 from yarl import URL
 
 from pipeline.core.clock import Clock, SystemClock
-from pipeline.core.errors import InterruptedDownloadError, UnusableResultError
+from pipeline.core.errors import InterruptedDownloadError, NoSpaceError, UnusableResultError
 from pipeline.core.jobs import StoredFile
 from pipeline.settings import FetchSettings
 from pipeline.videos.addresses import checked_address
@@ -118,6 +118,7 @@ class LocalVideoStore:
 
     async def _take(self, answer: Answer, decision: Decision, url: str, part: Part) -> tuple[int, str]:
         self._refuse_above_limit(decision.total or 0)
+        self._require_room((decision.total or 0) - part.kept.size)
         if decision.join is Join.ANEW:
             part.begin(Validator(url, answer.head.etag, answer.head.last_modified, decision.total))
         else:
@@ -137,4 +138,12 @@ class LocalVideoStore:
         if size > self._settings.max_bytes:
             raise UnusableResultError(
                 f"the result is larger than the limit of {self._settings.max_bytes} bytes", code="too_large"
+            )
+
+    def _require_room(self, size: int) -> None:
+        """A file that cannot fit is not begun: a disk filled to the brim would stop the ledger as well."""
+        free = self.free_bytes()
+        if size > free:
+            raise NoSpaceError(
+                f"a video of {size / 1e6:,.1f} MB is to come and {free / 1e6:,.1f} MB are free", code="no_space"
             )

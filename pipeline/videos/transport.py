@@ -21,9 +21,8 @@ from pipeline.videos.ranges import Head, parse_content_range, usable_date, usabl
 from pipeline.videos.refusals import refused, retry_after_seconds
 
 SLOWEST_BYTES_PER_SECOND = 1024
-"""A host that stays below this for a whole window counts as stalled: it would hold a download for weeks."""
-SLOW_WINDOW_SECONDS = 60.0
-"""Time spent waiting for the host over which its pace is judged; never shorter than the stall timeout."""
+"""A host that stays below this while we wait a whole stall timeout for it counts as stalled: a byte now and then would
+hold a download for weeks."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FILES = frozenset({200, 203, 206, 416})
@@ -83,7 +82,7 @@ class Answer:
         self._host = response.url.host or ""
         self._response = response
         self._stall_timeout = stall_timeout
-        self._pace = Pace(max(SLOW_WINDOW_SECONDS, stall_timeout))
+        self._pace = Pace(stall_timeout)
         self._clock = clock
 
     @property

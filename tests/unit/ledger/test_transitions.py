@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[set[JobState], JobState, Callable[[sqlite3.Connection], o
     "vanished": ({R}, U, lambda c: transitions.vanished(c, RUN, JOB, FAILURE, 5.0)),
     "refreshed": ({F}, F, lambda c: transitions.refreshed(c, JOB, REPORT, 5.0)),
     "downloaded": ({F}, D, lambda c: transitions.downloaded(c, RUN, JOB, (STORED,), 5.0)),
+    "fetch_again": ({D}, F, lambda c: transitions.fetch_again(c, JOB, 5.0)),
     "download_failed": ({F}, X, lambda c: transitions.download_failed(c, RUN, JOB, FAILURE, 5.0, final=True)),
     "resolve_task": ({U}, R, lambda c: transitions.resolve_task(c, JOB, TASK, 5.0)),
     "resolve_resubmit": ({U}, Q, lambda c: transitions.resolve_resubmit(c, JOB, 5.0)),
