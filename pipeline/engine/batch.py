@@ -8,19 +8,12 @@ from random import Random
 
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import PipelineError, StoppedError, UsageError
-from pipeline.core.events import BatchEnded, BatchStarted, Listener, SlotsChanged, nobody
-from pipeline.core.jobs import Job, JobState, Record
+from pipeline.core.events import BatchEnded, BatchStarted, Listener, nobody
+from pipeline.core.jobs import Job, JobState
 from pipeline.core.ports import Service, VideoStore
 from pipeline.engine.account import Account
-from pipeline.engine.backoff import Backoff
+from pipeline.engine.crew import Crew
 from pipeline.engine.desk import Desk, Stop
-from pipeline.engine.downloader import Downloaders, FetchRules
-from pipeline.engine.health import Health, HealthRules
-from pipeline.engine.pace import Pace
-from pipeline.engine.poller import Pollers, PollRules
-from pipeline.engine.producer import Producer, SubmitRules
-from pipeline.engine.queue import JobQueue
-from pipeline.engine.schedule import GrowingSchedule
 from pipeline.ledger import Enrolment, Ledger
 from pipeline.settings import Settings
 
@@ -63,46 +56,17 @@ class Batch:
         rng: Random | None = None,
     ) -> None:
         self._ledger = ledger
-        self._service = service
-        self._store = store
         self._settings = settings
         clock = clock or SystemClock()
-        backoff = Backoff(maximum=settings.retry_after_ceiling, rng=rng or Random())  # noqa: S311 - spreads load only
-        self._health = Health(HealthRules(settings.min_free_bytes, settings.max_backlog))
         self._desk = Desk(ledger, clock, listener)
-        self.account = Account(
-            Pace(
-                settings.concurrency,
-                rps=settings.submit_rps,
-                longest_pause=settings.retry_after_ceiling,
-                backoff=backoff,
-            ),
-            clock,
-            on_slots=lambda limit: self._desk.tell(SlotsChanged(clock.time(), limit)),
-        )
-        self._downloaders = Downloaders(
-            service,
-            store,
-            self._desk,
-            self._health,
-            self.account,
-            backoff=backoff,
-            rules=FetchRules(settings.download_tries, settings.retry_after_ceiling),
-        )
-        self._pollers = Pollers(
-            service,
-            self._desk,
-            self._health,
-            self.account,
-            schedule=GrowingSchedule(settings.poll_first, settings.poll_growth, settings.poll_max),
-            backoff=backoff,
-            rules=PollRules(settings.task_timeout, longest_pause=settings.retry_after_ceiling),
-            clock=clock,
-            fetch=self._downloaders.fetch,
-        )
-        self._doubtful: list[Record] = []
+        self._crew = Crew(self._desk, ledger, service, store, settings, clock, rng or Random())  # noqa: S311 - spreads load
         self._leave_at: float | None = None
         self._patience = asyncio.timeout(None)
+
+    @property
+    def account(self) -> Account:
+        """Slots, window and pause, as they are now."""
+        return self._crew.account
 
     async def run(self, jobs: Iterable[Job]) -> Summary:
         """Run the batch to its end, or to a stop; what an earlier run left behind is collected first.
@@ -115,22 +79,20 @@ class Batch:
             await self._enroll(jobs)
             try:
                 await self._recover()
-                async with asyncio.TaskGroup() as crew:
-                    producing = self._start(crew)
+                async with asyncio.TaskGroup() as group:
+                    producing = self._crew.start(group)
                     await self._until_over(producing)
                     raise _Over  # the documented way to send the rest of a TaskGroup home
-            except BaseExceptionGroup as group:
-                _raise_what_matters(group)
+            except BaseExceptionGroup as errors:
+                _raise_what_matters(errors)
             finally:
-                self._pollers.dismiss("the run ended")
+                self._crew.dismiss("the run ended")
         return await self._summary()
 
     def go_home(self, stop: Stop, grace: float | None = None) -> None:
         """Submit nothing more, ask nothing more, and end after a grace for what is under way (seconds)."""
         self._desk.stop(stop)
-        self.account.stop()
-        self._pollers.dismiss(stop.message)
-        self._downloaders.dismiss(stop.message)
+        self._crew.dismiss(stop.message)
         leave_at = asyncio.get_running_loop().time() + (self._settings.grace if grace is None else grace)
         self._leave_at = leave_at if self._leave_at is None else min(leave_at, self._leave_at)
         with contextlib.suppress(RuntimeError):  # not waiting yet, or no more: `_until_over` reads `_leave_at`
@@ -160,7 +122,7 @@ class Batch:
     def _unless_stopped(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """A stop need not wait for the end of a long manifest: the enrolment is undone as a whole."""
         for job in jobs:
-            if self.account.stopped:
+            if self._crew.account.stopped:
                 raise StoppedError
             yield job
 
@@ -176,44 +138,11 @@ class Batch:
         while page := await self._ledger.unfinished(after=cursor, limit=_PAGE):
             cursor = page[-1][0]
             for _, record in page:
-                self._adopt(record)
+                self._crew.adopt(record)
         counts = await self._ledger.counts()
         queued = await self._ledger.submit_queue_size(settings.select)
         to_submit = queued if settings.limit is None else min(queued, settings.limit)
         self._desk.tell(BatchStarted(self._desk.now(), counts, to_submit))
-
-    def _adopt(self, record: Record) -> None:
-        """A job that an earlier run bought: its task is asked about, or its videos are fetched."""
-        self._desk.take(record)
-        if record.state is JobState.SUBMITTING:
-            self._doubtful.append(record)
-        elif record.state is JobState.RUNNING:
-            self._pollers.watch(record, self.account.slots.seize())
-        else:
-            self._downloaders.fetch(record, resumed=True)
-
-    def _start(self, crew: asyncio.TaskGroup) -> "asyncio.Task[None]":
-        """One producer, N pollers, M downloaders."""
-        settings = self._settings
-        for _ in range(settings.pollers):
-            crew.create_task(self._pollers.run())
-        for _ in range(settings.downloads):
-            crew.create_task(self._downloaders.run())
-        producer = Producer(
-            crew,
-            self._service,
-            self._desk,
-            self.account,
-            JobQueue(self._ledger, select=settings.select, limit=settings.limit),
-            self._pollers,
-            complaint=lambda: self._health.complaint(
-                free_bytes=self._store.free_bytes(), watched=self._pollers.watched
-            ),
-            rules=SubmitRules(outage_timeout=settings.outage_timeout),
-        )
-        for record in self._doubtful:
-            producer.adopt(record)
-        return crew.create_task(producer.run())
 
     async def _until_over(self, producing: "asyncio.Task[None]") -> None:
         """Wait for the last job to end, or for a stop and its grace."""
