@@ -20,6 +20,9 @@ from pipeline.engine.backoff import Backoff
 from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.health import Health
 
+_GONE = "link_gone"
+"""The service itself says, at every try, that the video is gone: no later run can bring it."""
+
 
 @dataclass(frozen=True, slots=True)
 class FetchRules:
@@ -122,8 +125,6 @@ class Downloaders:
                 tries += 1
                 if not await self._once_more(record, error, tries):
                     raise
-            except _GoneError:
-                raise
             except LinkExpiredError:
                 if refreshed:
                     raise
@@ -136,7 +137,8 @@ class Downloaders:
         try:
             report = await self._service.status(record.task)
         except RejectedError as error:
-            raise _GoneError(f"the service no longer has the video: {error.message}", code="link_gone") from error
+            message = f"the service no longer has the video: {error.message}"
+            raise InterruptedDownloadError(message, code=_GONE) from error
         except ServiceError as error:
             message = f"the link has expired and no fresh one could be had: {error.message}"
             raise InterruptedDownloadError(message, code=error.code, retry_after=error.retry_after) from error
@@ -164,16 +166,12 @@ class Downloaders:
             return
         self._health.backlog -= 1
         failure = Failure(Stage.DOWNLOAD, error.code, error.message, error.http_status)
-        await self._desk.download_failed(record, failure, final=isinstance(error, _GoneError))
+        await self._desk.download_failed(record, failure, final=error.code == _GONE)
 
     def _leave(self, record: Record, reason: str) -> None:
         """The job stays `fetching` for the next run."""
         self._health.backlog -= 1
         self._desk.leave(record, reason)
-
-
-class _GoneError(LinkExpiredError):
-    """The service itself says that the video is gone: no later run can bring it."""
 
 
 def output_name(output: str, position: int) -> str:

@@ -124,15 +124,23 @@ def test_the_question_is_repeated_when_no_fresh_link_can_be_had_now(theatre: The
     assert [event.call for event in played.all(CallFailed)] == ["download", "download"]
 
 
+def test_the_service_is_asked_again_when_it_forgets_the_task_for_a_moment(theatre: Theatre) -> None:
+    """One answer "no such task" does not give up a video that is paid for."""
+    gone = RejectedError("no such task", http_status=404)
+    links = {1: success("t1-j1", 1, "old"), 2: gone, 3: success("t1-j1", 1, "new")}
+    played = theatre.run(jobs(1), FakeService(on_status=lambda number, _: links[number]), expired("old"))
+    assert (played.exit_code, played.counts) == (0, {"done": 1})
+
+
 def test_the_failure_is_final_when_the_service_no_longer_has_the_task(theatre: Theatre) -> None:
     """A video that is gone at the service itself is not looked for again, and is bought anew only on request."""
-    answers = first(None, RejectedError("no such task", http_status=404))
-    service = FakeService(on_status=lambda number, job_id: answers(number) or success(f"t1-{job_id}", 1, "old"))
+    gone = RejectedError("no such task", http_status=404)
+    service = FakeService(on_status=lambda number, job_id: success(f"t1-{job_id}", 1, "old") if number == 1 else gone)
     store = expired("old")
     played = theatre.run(jobs(1), service, store)
     assert played.counts == {"failed": 1}
     assert theatre.results()[0]["error"]["code"] == "link_gone"
-    assert service.questions["j1"] == 2
+    assert service.questions["j1"] == 6
     again = theatre.run(jobs(1), service, store)
     assert again.counts == {"failed": 1}
     assert len(store.tried) == 1
