@@ -21,6 +21,13 @@ from pipeline.core.errors import SettingsError
 
 DEFAULT_ENDPOINT = "https://api.modelverse.cn"
 
+_VENDOR = re.compile(
+    r"https://api(-[a-z]+)*\.(modelverse\.cn|umodelverse\.ai)(:443)?(/.*)?"
+    r"|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/.*)?"
+)
+"""The vendor's hosts (`reference: modelverse-api.md` §2), and this machine: the key leaves for nobody else's."""
+_SHOWN = 60
+"""Characters of a word of unknown origin that a message shows."""
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(d|h|m|s|ms))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|d|h|m|s)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -127,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # -- the videos
     stall_timeout: Seconds = 60.0
-    """A download that brings no byte for this long is broken off and resumed."""
+    """A download that brings no byte for this long, or less than 1 KiB a second over it, is broken off and resumed."""
     max_video_bytes: Bytes = 4_000_000_000
     """A larger result is refused."""
     max_redirects: Annotated[int, Meta(ge=0, le=50)] = 5
@@ -213,6 +220,8 @@ class Layer:
     values: Mapping[str, Any]
     textual: bool = False
     """Values are strings (environment) and are typed by the field."""
+    in_manifest: bool = False
+    """Values may have been written by somebody else: they cannot send the API key to a host of their own."""
 
 
 def build_settings(*layers: Layer) -> Settings:
@@ -221,44 +230,89 @@ def build_settings(*layers: Layer) -> Settings:
     Raises `SettingsError` with one line for each value that is wrong.
     """
     merged: dict[str, Any] = {}
-    complaints: list[str] = []
+    wrong: list[str] = []
     for layer in layers:
-        for name, value in layer.values.items():
-            try:
-                merged[name] = _typed(name, value, layer.textual)
-            except SettingsError as error:
-                complaints.append(f"{layer.origin}: {error.message}")
-    if complaints:
-        raise SettingsError("\n".join(complaints))
+        typed, complaints = _read(layer)
+        merged |= typed
+        wrong += [f"{layer.origin}: {_plain(str(name))}: {complaint}" for name, complaint in complaints.items()]
+    if wrong:
+        raise SettingsError("\n".join(wrong))
     return msgspec.convert(merged, Settings)
+
+
+def complaints_about(values: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with each setting of a manifest's `run:`, by its name."""
+    return _read(Layer("run", values, in_manifest=True))[1]
+
+
+def _read(layer: Layer) -> tuple[dict[str, Any], dict[str, str]]:
+    """The typed values of a layer, and a complaint about each of the others."""
+    typed: dict[str, Any] = {}
+    complaints: dict[str, str] = {}
+    for name, value in layer.values.items():
+        try:
+            typed[name] = _typed(name, value, layer.textual)
+            if name == "endpoint" and layer.in_manifest:
+                _check_vendor(typed[name])
+        except SettingsError as error:
+            complaints[name] = error.message
+    return typed, complaints
 
 
 def _typed(name: Any, value: Any, textual: bool) -> Any:
     """The value as its field wants it. Raises `SettingsError` with a sentence."""
     if name not in NAMES:
-        near = difflib.get_close_matches(str(name), NAMES, n=1)
+        near = difflib.get_close_matches(str(name)[:_SHOWN], NAMES, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise SettingsError(f"{name}: no such setting{hint}")
+        raise SettingsError(f"no such setting{hint}")
     try:
         if isinstance(value, str) and name in _UNITS:
             value = _UNITS[name].parse(value)
         converted = msgspec.convert({name: value}, Settings, strict=not textual)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{name}: {_sentence(str(error))}; got {value!r}") from None
+        raise SettingsError(f"{_sentence(name, str(error))}; got {_plain(repr(value))}") from None
     except (ValueError, OverflowError) as error:
-        raise SettingsError(f"{name}: {error}") from None
+        raise SettingsError(_plain(str(error), 200)) from None
     if name == "endpoint":
         _check_endpoint(converted.endpoint)
     return getattr(converted, name)
 
 
-def _sentence(complaint: str) -> str:
-    return complaint.split(" - at `$", maxsplit=1)[0].replace("`", "")
+_EXPECTED = re.compile(r"Expected `(\w+)(?: \| null)?`(?: (>=|<=|>|<) ([\d.]+))?")
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+_BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
+
+
+def _sentence(name: str, complaint: str) -> str:
+    """The library's complaint about a value, in words for people."""
+    hint = typing.get_type_hints(Settings)[name]
+    if typing.get_origin(hint) is Literal:
+        return f"must be one of {', '.join(typing.get_args(hint))}"
+    expected = _EXPECTED.match(complaint)
+    if expected is None or expected[1] not in _KINDS:
+        return complaint.split(" - at `$", maxsplit=1)[0].replace("`", "")
+    bound = f" {_BOUNDS[expected[2]]} {expected[3]}" if expected[2] else ""
+    return f"must be {_KINDS[expected[1]]}{bound}"
+
+
+def _plain(text: str, limit: int = _SHOWN) -> str:
+    """Words of unknown origin for a message: cut, and escaped where they could steer a terminal."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return cut if cut.isprintable() else repr(cut)[1:-1]
+
+
+def _check_vendor(endpoint: str) -> None:
+    """Raises `SettingsError` where a manifest would send the key to a host that is not the vendor's."""
+    if not _VENDOR.fullmatch(endpoint):
+        raise SettingsError(
+            f"{_plain(repr(endpoint))} is not a host of the vendor, and the API key would go there; "
+            "name it outside the manifest: MODELVERSE_ENDPOINT, --endpoint, or a file with -c"
+        )
 
 
 def _check_endpoint(endpoint: str) -> None:
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", endpoint):
-        raise SettingsError(f"endpoint: {endpoint!r} is not a base URL; write something like {DEFAULT_ENDPOINT}")
+        raise SettingsError(f"{_plain(repr(endpoint))} is not a base URL; write something like {DEFAULT_ENDPOINT}")
 
 
 def config_file_layer(path: Path) -> Layer:

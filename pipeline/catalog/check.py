@@ -1,5 +1,6 @@
 """A request held against its entry, field by field: every finding at once, nothing changed, no I/O."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +97,8 @@ def _wrong_type(described: Field, value: Any) -> str:
 def _not_in_enum(enum: Sequence[Any], value: Any) -> str:
     near = nearest(value, [one for one in enum if isinstance(one, str)]) if isinstance(value, str) else None
     exact = f"; write {near} (the spelling counts)" if near and near.casefold() == str(value).casefold() else ""
-    meant = f"; did you mean {near}?" if near and not exact else ""
+    same_size = near and re.findall(r"\d+", near) == re.findall(r"\d+", str(value))  # 480P is no mend for 1080P
+    meant = f"; did you mean {near}?" if same_size and not exact else ""
     return f"{shown(value)} is not {'one of ' if len(enum) > 1 else ''}{listed(enum)}{exact or meant}"
 
 

@@ -11,14 +11,16 @@ from pipeline.catalog import Catalog, Entry, MediaValue, check_request, did_you_
 from pipeline.core.jobs import Job, LocalFile, Source
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE, OutputError, is_reserved, render_output
-from pipeline.manifest.rows import Problems, Row
-from pipeline.manifest.values import forbidden
+from pipeline.manifest.rows import BrokenFileError, Problems, Row
+from pipeline.manifest.values import MOST_REPEATED_NODES, MOST_REPEATED_TEXT, TOO_MUCH, forbidden, weight
 
 DEFAULT_MODEL = "Wan-AI/Wan2.2-I2V"
 JOB_KEYS = ("id", "model", "input", "parameters", "output", "metadata")
 DEFAULT_KEYS = JOB_KEYS[1:]
 SECTIONS = ("input", "parameters", "metadata")
 LONGEST_ID = 128
+_FREE_NODES, _FREE_TEXT = 100, 1000
+"""Values and characters that `defaults` may add to any number of jobs."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -46,11 +48,14 @@ class Builder:
         self._media = media
         self._problems = problems
         self._defaults = defaults or Row(0, {})
+        self._rows = 0
         self._usable_defaults = {
             name: value
             for name, value in self._defaults.values.items()
             if _shape_complaint(name, value, DEFAULT_KEYS) is None
         }
+        nodes, text = weight(self._usable_defaults)
+        self._repeated_nodes, self._repeated_text = max(0, nodes - _FREE_NODES), max(0, text - _FREE_TEXT)
 
     def check_defaults(self) -> None:
         """Report what is wrong with the shape of `defaults`, once for all jobs."""
@@ -60,7 +65,16 @@ class Builder:
                 self._problems.add(line, complaint, path=f"defaults.{name}")
 
     def build(self, row: Row) -> Built:
-        """The job, with its local files read; what is wrong goes to the problems, each under its own line."""
+        """The job, with its local files read; what is wrong goes to the problems, each under its own line.
+
+        Raises `BrokenFileError` where what `defaults` has added to all jobs so far is beyond every purpose.
+        """
+        self._rows += 1
+        if (
+            self._rows * self._repeated_nodes > MOST_REPEATED_NODES
+            or self._rows * self._repeated_text > MOST_REPEATED_TEXT
+        ):
+            raise BrokenFileError(row.line, f"what `defaults` adds to the jobs comes to {TOO_MUCH}")
         return _Building(
             row, self._usable_defaults, self._defaults.lines, self._problems, self._media, self._catalog
         ).made(self._file)

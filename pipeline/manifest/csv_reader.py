@@ -20,6 +20,8 @@ from pipeline.manifest.rows import BrokenFileError, Problems, Row
 from pipeline.manifest.source import LONGEST_LINE, text_lines
 
 OWN = ("id", "model", "output")
+MOST_COLUMNS = 1000
+"""More than all fields of all models; each name that is not known costs a search for the nearest."""
 SECTIONS = ("input", "parameters", "metadata")
 
 
@@ -182,6 +184,10 @@ class _Columns:
             self._problems.add(
                 self._line, f"the header has {what} and no comma; save the file with commas between the cells"
             )
+            return
+        if len(self._names) > MOST_COLUMNS:
+            count = len(self._names)
+            self._problems.add(self._line, f"the header has {count} columns; the most is {MOST_COLUMNS}")
             return
         for place, name in enumerate(self._names):
             if message := self._complaint(place, name):

@@ -7,8 +7,12 @@ from typing import Any, BinaryIO
 from pipeline.catalog import article, json_type, plain
 from pipeline.manifest.rows import Problems, Row
 from pipeline.manifest.source import text_lines
+from pipeline.manifest.values import MOST_NODES, weight
 
 _SPACE = " \t\r\n"
+_MOST_COMMAS = 2_000_000
+"""A line with more would take a gigabyte to read, and no text of a job has so many."""
+_TOO_MANY = f"the object holds more than {MOST_NODES} values; no job needs that"
 
 
 class _TwiceError(ValueError):
@@ -19,6 +23,9 @@ def read_rows(stream: BinaryIO, problems: Problems) -> Iterator[Row]:
     """The jobs in the order of the file; a line that is no job is a problem. Raises `BrokenFileError`."""
     for number, line in text_lines(stream):
         if not line.strip(_SPACE):
+            continue
+        if line.count(",") > _MOST_COMMAS:
+            problems.add(number, _TOO_MANY)
             continue
         try:
             value = json.loads(line, object_pairs_hook=_unique)
@@ -31,7 +38,9 @@ def read_rows(stream: BinaryIO, problems: Problems) -> Iterator[Row]:
         except ValueError:
             problems.add(number, "contains an integer with thousands of digits; write it as text, in quotes")
         else:
-            if isinstance(value, dict):
+            if weight(value)[0] > MOST_NODES:
+                problems.add(number, _TOO_MANY)
+            elif isinstance(value, dict):
                 yield Row(number, value)
             else:
                 problems.add(number, f"a line must be one job object, not {article(json_type(value))}")

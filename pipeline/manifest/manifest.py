@@ -16,6 +16,7 @@ from pipeline.manifest.rows import BrokenFileError, Problems, Row
 from pipeline.manifest.source import Kind, Source, source_of
 from pipeline.manifest.uniques import Uniques, mark
 from pipeline.manifest.yaml_reader import Head
+from pipeline.settings import complaints_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Manifest:
 
     @property
     def run(self) -> Mapping[str, Any]:
-        """The settings under `run:`, not validated; empty where there are none."""
+        """The settings under `run:`; `check` tells what is wrong with them. Empty where there are none."""
         return self._head.run
 
     def check(self) -> Checked:
@@ -81,6 +82,8 @@ class Manifest:
         Memory grows by sixteen bytes a row, for finding ids and outputs that occur twice.
         """
         problems = Problems(self.file)
+        for name, complaint in complaints_about(self._head.run).items():
+            problems.add(self._head.run_lines.get(name), complaint, path=f"run.{name}")
         ids, outputs = Uniques(), Uniques()
         rows = jobs = 0
         for built in self._built(problems):

@@ -9,6 +9,15 @@ from pipeline.catalog import plain, shown
 
 DEEPEST = 32
 """Levels of lists and mappings in one job."""
+MOST_NODES = 20_000
+"""Values in one job, aliases counted as what they stand for."""
+MOST_REPEATED_NODES, MOST_REPEATED_TEXT = 10_000_000, 1_000_000_000
+"""Values and characters that `defaults` and aliases may add up to over a whole file: a small file would otherwise make
+hours of work and terabytes of ledger."""
+TOO_MUCH = (
+    f"more than {MOST_REPEATED_NODES // 10**6} million values or {MOST_REPEATED_TEXT // 10**9} GB of text; "
+    "name large media by path or URL, or split the manifest"
+)
 LONGEST_TEXT = 1_000_000
 """Bytes of a text value in UTF-8."""
 LONGEST_MEDIA = 28_000_000
@@ -50,6 +59,22 @@ def whole_number(text: str) -> int:
     """The integer; one with absurdly many digits becomes one that is merely too large."""
     # Python refuses to convert thousands of digits; the check below names the range anyway.
     return int(text) if len(text) <= 40 else LARGEST_INT + 1
+
+
+def weight(value: Any) -> tuple[int, int]:
+    """How many values there are, names of fields among them, and how many characters they have."""
+    nodes, text, waiting = 0, 0, [value]
+    while waiting:
+        one = waiting.pop()
+        nodes += 1
+        if isinstance(one, str):
+            text += len(one)
+        elif isinstance(one, Mapping):
+            waiting.extend(one)
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+    return nodes, text
 
 
 def forbidden(value: Any, path: str, media: Collection[str] = (), depth: int = 1) -> Iterator[tuple[str, str]]:

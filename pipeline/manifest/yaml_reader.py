@@ -14,14 +14,21 @@ import yaml
 from pipeline.catalog import did_you_mean, plain
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
 from pipeline.manifest.source import TextGuard
-from pipeline.manifest.values import DEEPEST, plain_scalar
+from pipeline.manifest.values import (
+    DEEPEST,
+    MOST_NODES,
+    MOST_REPEATED_NODES,
+    MOST_REPEATED_TEXT,
+    TOO_MUCH,
+    plain_scalar,
+)
 
 TOP_LEVEL = ("version", "run", "defaults", "jobs")
-MOST_NODES = 20_000
-"""Values in one job, aliases counted as what they stand for."""
 MOST_TEXT = 64_000_000
 """Characters in one job, aliases counted as what they stand for."""
 
+_DEEPEST_IN_FILE = DEEPEST + 8
+"""A job's own levels, and those around it with some to spare."""
 _LATE_KEY = re.compile(rb"""\b(run|defaults)["']?\s*:""")
 _AS_WRITTEN = ("id", "model", "output")
 """Names that stay the text that the author wrote: `id: 01`, `id: no` and `id: 2024-01-01` are names, not values."""
@@ -32,6 +39,8 @@ class Head:
     """What a YAML manifest says beside its jobs."""
 
     run: dict[str, Any] = field(default_factory=dict)
+    run_lines: dict[str, int] = field(default_factory=dict)
+    """Where each setting stands."""
     defaults: Row | None = None
 
 
@@ -46,8 +55,8 @@ def read_head(stream: BinaryIO) -> Head:
                 break
     except BrokenFileError:
         pass  # the reading of the rows meets the same spot and reports it
-    run = found["run"].values if "run" in found else {}
-    return Head(dict(run), found.get("defaults"))
+    run = found.get("run", Row(0, {}))
+    return Head(dict(run.values), dict(run.lines), found.get("defaults"))
 
 
 def read_rows(stream: BinaryIO, problems: Problems, head: Head) -> Iterator[Row]:
@@ -84,6 +93,7 @@ class _Events:
         # The C parser is eight times as fast; PyYAML is built without it on some machines.
         self._parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._guard)
         self._next: Any = None
+        self._depth = 0
 
     def peek(self) -> Any:
         if self._next is None:
@@ -98,6 +108,12 @@ class _Events:
 
     def take(self) -> Any:
         event, self._next = self.peek(), None
+        if isinstance(event, yaml.CollectionStartEvent):
+            self._depth += 1
+            if self._depth > _DEEPEST_IN_FILE:  # the parser's time grows with the square of the depth
+                raise BrokenFileError(_line(event), f"nested deeper than {DEEPEST} levels; no job needs that")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._depth -= 1
         return event
 
     def skip(self) -> None:
@@ -142,7 +158,6 @@ class _Anchored:
     value: Any
     nodes: int
     text: int
-    own_job: bool
 
 
 class YamlReader:
@@ -153,6 +168,8 @@ class YamlReader:
         self._problems = problems
         self._jobs_wanted = jobs_wanted
         self._anchors: dict[str, _Anchored] = {}
+        self._job_anchors: dict[str, _Anchored] = {}
+        self._repeated_nodes = self._repeated_text = 0
         self._in_job = False
         self._nodes = self._text = 0
         self._lines: dict[str, int] = {}
@@ -229,7 +246,7 @@ class YamlReader:
         self._in_job = True
         while not isinstance(self._events.peek(), yaml.SequenceEndEvent):
             yield from self._job()
-            self._anchors = {name: one for name, one in self._anchors.items() if not one.own_job}
+            self._job_anchors.clear()
         self._in_job = False
         self._events.take()
 
@@ -268,7 +285,7 @@ class YamlReader:
             value = self._mapping(path, depth)
         if event.anchor:
             cost = self._nodes - nodes, self._text - text
-            self._anchors[event.anchor] = _Anchored(value, *cost, own_job=self._in_job)
+            (self._job_anchors if self._in_job else self._anchors)[event.anchor] = _Anchored(value, *cost)
         return value
 
     def _list(self, path: str, depth: int) -> list[Any]:
@@ -317,12 +334,16 @@ class YamlReader:
         return None, line
 
     def _alias(self, event: Any, path: str) -> Any:
-        anchored = self._anchors.get(event.anchor)
+        anchored = self._job_anchors.get(event.anchor) or self._anchors.get(event.anchor)
         if anchored is None:
             message = f"the alias *{plain(event.anchor)} has no anchor in this job, nor in `defaults` above it"
             self._complaints.append((_line(event), path, message))
             return None
         self._spend(event, anchored.nodes, anchored.text)
+        self._repeated_nodes += anchored.nodes
+        self._repeated_text += anchored.text
+        if self._repeated_nodes > MOST_REPEATED_NODES or self._repeated_text > MOST_REPEATED_TEXT:
+            raise BrokenFileError(_line(event), f"the aliases of the file add up to {TOO_MUCH}")
         return anchored.value
 
     def _spend(self, event: Any, nodes: int, text: int) -> None:

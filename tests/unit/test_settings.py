@@ -62,8 +62,8 @@ def test_every_complaint_names_its_origin_when_several_places_are_wrong() -> Non
         Layer("flags", {"concurrency": 5, "endpoint": "ftp://x"}),
     )
     assert text.splitlines() == [
-        "run.yaml: concurrency: Expected int >= 1; got 0",
-        "environment: pollers: Expected int, got str; got 'many'",
+        "run.yaml: concurrency: must be a whole number of at least 1; got 0",
+        "environment: pollers: must be a whole number; got 'many'",
         f"flags: endpoint: 'ftp://x' is not a base URL; write something like {DEFAULT_ENDPOINT}",
     ]
 
