@@ -32,7 +32,7 @@ async def decide(folder: Path, job_id: str, decision: Decision, task_id: str | N
     LedgerReader(folder).close()  # a mistyped folder is reported before `hold` would make it
     with hold(folder):
         unknown = _unknown(folder, job_id)
-        ledger = await Ledger.open(folder, run_id=new_run_id(), at=time.time())
+        ledger = await Ledger.open(folder, run_id=new_run_id(), at=time.time(), counts_as_run=False)
         try:
             await _put_on_record(ledger, unknown, decision, task_id)
         finally:

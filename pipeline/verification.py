@@ -49,7 +49,7 @@ async def compare(folder: Path) -> AsyncIterator[Comparison]:
 async def _ledger_to_change(stack: AsyncExitStack, folder: Path) -> Ledger | None:
     try:
         stack.enter_context(hold(folder))
-        ledger = await Ledger.open(folder, run_id=new_run_id(), at=time.time())
+        ledger = await Ledger.open(folder, run_id=new_run_id(), at=time.time(), counts_as_run=False)
     except (FolderBusyError, FolderError):
         return None
     stack.push_async_callback(lambda: ledger.close(at=time.time()))

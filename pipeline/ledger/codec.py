@@ -1,6 +1,7 @@
 """Values to columns and back: what the ledger keeps as JSON, and the record that a row makes."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from pipeline.core.jobs import (
 )
 
 T = TypeVar("T")
+
+_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Characters that JSON lets pass: C1 controls, line separators, marks of direction. They stand in texts only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,15 @@ def from_json(text: str, kind: type[T]) -> T:
 
 
 def to_clean_json(value: object) -> str:
-    """JSON that every strict reader accepts: a lone surrogate becomes U+FFFD, a number that is none becomes null."""
+    """JSON that every strict reader accepts: a lone surrogate becomes U+FFFD, a number that is none becomes null.
+
+    It is also safe to look at: what could steer a terminal, or turn its writing direction, is escaped.
+    """
     try:
-        return msgspec.json.encode(value).decode()
+        text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
-        return msgspec.json.encode(_well_formed(msgspec.to_builtins(value))).decode()
+        text = msgspec.json.encode(_well_formed(msgspec.to_builtins(value))).decode()
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def well_formed(text: str) -> str:

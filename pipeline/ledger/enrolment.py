@@ -25,6 +25,10 @@ class ChangedJob:
     """Where the new row stands."""
     state: JobState
     """Of the job before this enrolment."""
+    was: Source
+    """Where the row stood that was enrolled before."""
+    differs: tuple[str, ...]
+    """What is bought otherwise: dotted paths, or `the bytes of a local file`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +123,22 @@ def _describe(connection: sqlite3.Connection, row: sqlite3.Row, job: Job, tally:
         tally.written = True
 
 
+def _differences(was: Spec, job: Job) -> tuple[str, ...]:
+    found = ["model"] if was.model != job.model else []
+    for section, old, new in (("input", was.input, job.input), ("parameters", was.parameters, job.parameters)):
+        names = {**old, **new}
+        found += [f"{section}.{name}" for name in names if old.get(name) != new.get(name)]
+    return tuple(found) or ("the bytes of a local file",)
+
+
 def _meet_changed(
     connection: sqlite3.Connection, row: sqlite3.Row, job: Job, on_changed: OnChanged, at: float, tally: _Tally
 ) -> None:
     state = JobState(row["state"])
     tally.changed_total += 1
     if len(tally.changed) < _NAMED:
-        tally.changed.append(ChangedJob(job.job_id, job.source, state))
+        was = from_json(row["spec"], Spec)
+        tally.changed.append(ChangedJob(job.job_id, job.source, state, was.source, _differences(was, job)))
     if on_changed == "rerun" and (state is JobState.QUEUED or state in ENDED):
         _describe(connection, row, job, tally)
         requeue(connection, [row["seq"]], at)

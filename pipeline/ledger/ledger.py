@@ -44,10 +44,12 @@ class Ledger:
         *,
         run_id: str,
         at: float,
+        counts_as_run: bool = True,
         committer: Literal["thread", "inline"] | Callable[[Path], AnyCommitter] = "thread",
     ) -> Self:
         """Open or create the folder's ledger, mend its results file, and note that a run began.
 
+        `counts_as_run` is false for a person's decision or a check, which is no run over the batch.
         Raises `LedgerError` where the file is damaged, foreign, made by a newer version, or cannot be written.
         """
         make = _COMMITTERS[committer] if isinstance(committer, str) else committer
@@ -55,7 +57,8 @@ class Ledger:
         await chosen.start()
         ledger = cls(chosen, run_id)
         try:
-            await ledger._enqueue(transitions.begin_run, run_id, at)
+            if counts_as_run:
+                await ledger._enqueue(transitions.begin_run, run_id, at)
         except BaseException:
             await ledger._close_quietly()
             raise
@@ -121,6 +124,10 @@ class Ledger:
     def submit_queue_size(self, select: str | None = None) -> asyncio.Future[int]:
         """How many queued jobs match the shell pattern."""
         return self._enqueue(queries.submit_queue_size, select)
+
+    def is_selected(self, select: str) -> asyncio.Future[bool]:
+        """Whether the shell pattern matches any job, whatever its state."""
+        return self._enqueue(queries.is_selected, select)
 
     def queued(self, *, select: str | None = None, after: int = 0, limit: int) -> asyncio.Future[queries.Page]:
         """Up to `limit` queued jobs that match the shell pattern, each with its cursor, in the order of enrolment.

@@ -1,7 +1,7 @@
 """Questions to the ledger that change nothing: plain functions over a connection."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.core.jobs import JobState, Record, StoredFile
@@ -9,6 +9,9 @@ from pipeline.ledger.codec import files_of, record_of
 
 Page = list[tuple[int, Record]]
 """Records in the order of enrolment, each with the cursor after which the next page begins."""
+
+_HEAVY_PAGE = 16_000_000
+"""Characters of jobs after which a page ends early, so that a page's memory is bounded whatever its jobs hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class FailureGroup:
     """The first of them in the order of enrolment."""
     message: str
     """That job's."""
+    comes_again: int = 0
+    """How many of them the next run downloads again without paying."""
 
 
 # -- how many -------------------------------------------------------------------------------------------------------
@@ -52,6 +57,14 @@ class FailureGroup:
 _COUNTS = "SELECT state, count(*) FROM jobs GROUP BY state"
 _QUEUED_COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued'"
 _SELECTED_COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued' AND job_id GLOB ?"
+
+
+_MATCHES = "SELECT 1 FROM jobs WHERE job_id GLOB ? LIMIT 1"
+
+
+def is_selected(connection: sqlite3.Connection, select: str) -> bool:
+    """Whether the shell pattern matches any job, whatever its state."""
+    return connection.execute(_MATCHES, (glob(select),)).fetchone() is not None
 
 
 def counts(connection: sqlite3.Connection) -> dict[JobState, int]:
@@ -92,12 +105,23 @@ def record(connection: sqlite3.Connection, job_id: str) -> Record | None:
 
 def queued(connection: sqlite3.Connection, select: str | None, after: int, limit: int) -> Page:
     """Up to `limit` queued jobs after the cursor whose id matches the shell pattern."""
-    return [(row["seq"], record_of(row)) for row in connection.execute(_QUEUED, (after, glob(select), limit))]
+    return _page(connection.execute(_QUEUED, (after, glob(select), limit)))
 
 
 def unfinished(connection: sqlite3.Connection, after: int, limit: int) -> Page:
     """Up to `limit` jobs after the cursor that a run has begun and that have not ended."""
-    return [(row["seq"], record_of(row)) for row in connection.execute(_UNFINISHED, (after, limit))]
+    return _page(connection.execute(_UNFINISHED, (after, limit)))
+
+
+def _page(rows: Iterable[sqlite3.Row]) -> Page:
+    """The rows as records, fewer where they are heavy: pictures that stand in a manifest are in them."""
+    page, weight = Page(), 0
+    for row in rows:
+        page.append((row["seq"], record_of(row)))
+        weight += len(row["spec"])
+        if weight > _HEAVY_PAGE:
+            break
+    return page
 
 
 def records(connection: sqlite3.Connection, state: JobState, limit: int) -> list[Record]:
@@ -110,7 +134,7 @@ def records(connection: sqlite3.Connection, state: JobState, limit: int) -> list
 _RUNS = "SELECT run_id, started_at, ended_at FROM runs ORDER BY started_at, rowid"
 _UNKNOWN = "SELECT * FROM jobs WHERE state = 'unknown' ORDER BY seq"
 _FAILURES = """
-    SELECT failure_stage, failure_code, count(*) AS many, job_id, failure_message, min(seq)
+    SELECT failure_stage, failure_code, count(*) AS many, job_id, failure_message, sum(download_again), min(seq)
     FROM jobs WHERE state = 'failed' GROUP BY failure_stage, failure_code ORDER BY many DESC, min(seq)
 """
 """SQLite takes the bare columns from the row that has the minimum (https://sqlite.org/lang_select.html#bareagg)."""
@@ -135,7 +159,7 @@ def unknown(connection: sqlite3.Connection) -> Iterator[UnknownJob]:
 
 def failures(connection: sqlite3.Connection) -> list[FailureGroup]:
     """Why jobs failed, the most frequent reason first."""
-    return [FailureGroup(*tuple(row)[:5]) for row in connection.execute(_FAILURES)]
+    return [FailureGroup(*tuple(row)[:6]) for row in connection.execute(_FAILURES)]
 
 
 def files(connection: sqlite3.Connection) -> Iterator[tuple[str, StoredFile]]:

@@ -116,7 +116,7 @@ class ResultsFile:
             make_anew(folder, connection)
             self._exported_seq, self._length = connection.execute(_REMEMBERED).fetchone()
             self._remembered = self._length
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
         try:
             os.ftruncate(self._descriptor, self._length)
             self.append(connection)
@@ -165,7 +165,8 @@ def make_anew(folder: Path, connection: sqlite3.Connection) -> int:
     """Write the whole file beside the old one, put it in its place, and return its length in bytes."""
     path = folder / RESULTS_NAME
     beside = folder / f".{RESULTS_NAME}.new"
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    beside.unlink(missing_ok=True)  # whatever lies here, a link included, is not written through
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         last, length = _copy_lines(connection, descriptor, 0)
         os.fsync(descriptor)
@@ -196,8 +197,13 @@ def _write(descriptor: int, content: bytes) -> int:
 
 
 def _ends_a_line(path: Path, length: int) -> bool:
-    """Whether the file is there, long enough, and has a line end at this length."""
+    """Whether the file is there, long enough, and has a line end at this length.
+
+    A link or a pipe under its name is no such file: what it leads to is neither read nor written.
+    """
     try:
+        if path.is_symlink() or path.is_fifo():
+            return False
         with path.open("rb") as file:
             if length == 0:
                 return True

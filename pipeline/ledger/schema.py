@@ -6,8 +6,9 @@ The first statements of the first migration are a promise to every later version
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -142,9 +143,26 @@ def _create_private(path: Path) -> None:
     (https://sqlite.org/howtocorrupt.html, 2.2).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
+    try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if complaint := distrust(path.lstat(), os.geteuid()):
+            raise LedgerError(f"{path}: {complaint}; use another output folder") from None
+    else:
         sync_folder(path.parent)
+
+
+def distrust(found: os.stat_result, user: int) -> str | None:
+    """Why this user must not write to a ledger that was there already, or None.
+
+    A link would lead out of the folder. A ledger that somebody else put there names the hosts that its tasks are asked
+    about, and the API key goes to them; root, who may look after other people's folders, has to know what it opens.
+    """
+    if not stat.S_ISREG(found.st_mode):
+        return "is a link, or no file at all"
+    if user != 0 and found.st_uid not in {0, user}:
+        return "belongs to another user"
+    return None
 
 
 def sync_folder(folder: Path) -> None:

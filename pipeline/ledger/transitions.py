@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pipeline.core.clock import iso
+from pipeline.core.errors import UsageError
 from pipeline.core.jobs import Failure, JobState, Outcome, Record, Stage, StoredFile, Task, TaskReport
 from pipeline.ledger.codec import failure_of, record_of, to_json, well_formed
 from pipeline.ledger.queries import glob
@@ -260,8 +261,14 @@ _RESOLVE_TASK = """
 """
 
 
+_OWNER = "SELECT job_id FROM jobs WHERE task_id = ? AND job_id != ?"
+
+
 def resolve_task(connection: sqlite3.Connection, job_id: str, task: Task, at: float) -> None:
-    """unknown → running: somebody found the task."""
+    """unknown → running: somebody found the task. Raises `UsageError` where it belongs to another job."""
+    owner = connection.execute(_OWNER, (task.task_id, job_id)).fetchone()
+    if owner is not None:
+        raise UsageError(f"task {task.task_id} belongs to job {owner['job_id']}; a task makes the videos of one job")
     facts = (task.task_id, task.base_url, task.request_id, at, job_id)
     _move(connection, _RESOLVE_TASK, facts, job_id, "given a task")
 

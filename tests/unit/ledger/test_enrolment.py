@@ -41,9 +41,10 @@ def test_nothing_is_enrolled_when_a_row_changed_and_nobody_decided(
     """By default a changed row stops everything, and the answer names it, its place and its state."""
     bring_to(connection, state)
     before = list(connection.iterdump())
-    changed = make_job(digest="other", source=Source("shots.csv", 3))
+    changed = make_job(digest="other", source=Source("shots.csv", 3), parameters={"resolution": "480P"})
     enrolment = enroll(connection, [make_job("new"), changed], "error", 2.0)
-    assert enrolment == Enrolment(0, 0, (ChangedJob("wave-01", Source("shots.csv", 3), state),), 1)
+    named = ChangedJob("wave-01", Source("shots.csv", 3), state, Source("shots.csv", 12), ("parameters.resolution",))
+    assert enrolment == Enrolment(0, 0, (named,), 1)
     assert list(connection.iterdump()) == before
 
 
@@ -80,7 +81,8 @@ def test_job_in_flight_is_left_alone_when_changed_rows_are_run_again(
     before = known(connection)
     enrolment = enroll(connection, [make_job(digest="other")], "rerun", 2.0)
     assert known(connection) == before
-    assert enrolment.changed == (ChangedJob("wave-01", Source("shots.csv", 12), state),)
+    here = Source("shots.csv", 12)
+    assert enrolment.changed == (ChangedJob("wave-01", here, state, here, ("the bytes of a local file",)),)
 
 
 @pytest.mark.parametrize("state", JobState)

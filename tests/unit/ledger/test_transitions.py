@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.core.errors import UsageError
 from pipeline.core.jobs import Failure, JobState, Outcome, Source, Stage, StoredFile, Task, TaskReport, TaskState
 from pipeline.ledger import LedgerConflictError, queries, transitions
 
@@ -16,7 +17,7 @@ STORED = StoredFile("videos/wave-01.mp4", 7, "ab" * 32, "https://cdn.example.com
 FAILURE = Failure(Stage.GENERATE, "moderation", "refused", 400)
 JOB = "wave-01"
 
-BringTo = Callable[[sqlite3.Connection, JobState], None]
+BringTo = Callable[..., None]
 Q, S, R, F, D, X, U = (
     JobState.QUEUED,
     JobState.SUBMITTING,
@@ -74,6 +75,15 @@ def test_job_moves_when_transition_fits_its_state(
     assert record.state is target
     assert (record.outcome is not None) == target.ended
     assert lines(connection) - before == (name in ENDING)
+
+
+def test_a_task_is_refused_when_it_belongs_to_another_job(connection: sqlite3.Connection, bring_to: BringTo) -> None:
+    """One task makes one job's videos: an id that is known already cannot settle another job's doubt."""
+    bring_to(connection, D, "other")
+    bring_to(connection, U)
+    with pytest.raises(UsageError, match="belongs to job other"):
+        transitions.resolve_task(connection, JOB, Task("a1b2", "https://api.example.com"), 5.0)
+    transitions.resolve_task(connection, JOB, Task("new", "https://api.example.com"), 6.0)
 
 
 @pytest.mark.parametrize(("name", "state"), WRONG)
