@@ -38,7 +38,9 @@ def hold(folder: Path) -> Iterator[Path]:
     """
     lock = filelock.FileLock(folder / ".lock", mode=0o600)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o775, parents=True, exist_ok=True)  # no umask makes it everybody's
+        if (folder / ".lock").is_symlink():
+            raise FolderError(f"{folder / '.lock'} is a link; remove it, or use another output folder")
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
         raise FolderBusyError(f"another run holds {folder}; wait for it, or stop it with SIGTERM") from error

@@ -18,6 +18,7 @@ from pipeline.ledger import Enrolment, Ledger
 from pipeline.settings import Settings
 
 _PAGE = 500  # unfinished jobs read at a time
+_SHOWN = 5  # changed fields named for one job
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,9 @@ class Batch:
         enrolment = await self._ledger.enroll(jobs, on_changed=self._settings.on_changed, at=self._desk.now())
         if enrolment.changed and self._settings.on_changed == "error":
             raise UsageError(_changed_sentence(enrolment))
+        select = self._settings.select
+        if select is not None and not await self._ledger.is_selected(select):
+            raise UsageError(f"no job matches --select {select!r}; nothing was submitted")
 
     def _unless_stopped(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """A stop need not wait for the end of a long manifest: the enrolment is undone as a whole."""
@@ -178,7 +182,8 @@ def _raise_what_matters(group: BaseExceptionGroup[BaseException]) -> None:
 
 def _changed_sentence(enrolment: Enrolment) -> str:
     lines = [
-        f"{job.source.file}:{job.source.line}: job {job.job_id} ({job.state}) is not what was enrolled before"
+        f"{job.source.file}:{job.source.line}: job {job.job_id} ({job.state}) is not what was enrolled from "
+        f"{job.was.file}:{job.was.line}: {', '.join(job.differs[:_SHOWN])} changed"
         for job in enrolment.changed
     ]
     if enrolment.changed_total > len(lines):

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from pipeline.core.errors import (
     DownloadError,
+    FatalError,
     InterruptedDownloadError,
     LinkExpiredError,
     NoSpaceError,
@@ -140,6 +141,9 @@ class Downloaders:
             message = f"the service no longer has the video: {error.message}"
             raise InterruptedDownloadError(message, code=_GONE) from error
         except ServiceError as error:
+            if isinstance(error, FatalError):
+                self._account.stop()
+                self._desk.stop(Stop("refused", error.message, account_refused=True))
             message = f"the link has expired and no fresh one could be had: {error.message}"
             raise InterruptedDownloadError(message, code=error.code, retry_after=error.retry_after) from error
         if position >= len(report.urls):

@@ -121,7 +121,7 @@ class Producer:
     async def _submit(self, record: Record) -> Record | None:
         """See one job to its task, or to whatever else becomes of it."""
         async with self._account.turn() as cleared:
-            if not cleared or self._complaint() is not None:
+            if not cleared or not self._jobs.wanted(record) or self._complaint() is not None:
                 self._hand_back(record)
                 return None
             bought = await self._buy(record)
@@ -149,12 +149,12 @@ class Producer:
             return None
         try:
             record = await self._desk.intend(record, body, self._service.base_url)
-            if self._account.stopped:
+            if self._account.stopped or not self._jobs.wanted(record):
                 self._hand_back(self._desk.withdraw(record))
                 return None
             task = await self._send(record, body)
         except RejectedError as error:
-            if again:  # our own id may be taken by the task of the answer that was lost before
+            if again and error.scope is Scope.JOB:  # our id may be taken by the task of the answer that was lost before
                 return _Doubt(record, error)
             return await self._refused(record, error)
         except ServiceError as error:
@@ -181,7 +181,9 @@ class Producer:
                 pause = self._account.unanswered(error.retry_after)
                 self._again(record, error, pause, first=False)
                 if self._account.outage() > self._rules.outage_timeout:
-                    self.stop(Stop("outage", f"the service could not be reached: {error.message}"))
+                    self.stop(
+                        Stop("outage", f"for {self._rules.outage_timeout:g} s no submit got through: {error.message}")
+                    )
             case FatalError():
                 self._hand_back(self._desk.withdraw(record))
                 self.stop(Stop("refused", error.message, account_refused=True))
@@ -223,6 +225,8 @@ class Producer:
                 task = await self._service.find(str(record.external_id))
             except ServiceError as error:
                 self._desk.call_failed("status", record, error.code, error.message, pause)
+                if isinstance(error, FatalError):
+                    self.stop(Stop("refused", error.message, account_refused=True))
                 continue
             if task is not None:
                 return await self._desk.accepted(record, task)

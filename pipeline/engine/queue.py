@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from fnmatch import fnmatchcase
 
 from pipeline.core.jobs import Record
 from pipeline.ledger import Ledger
@@ -61,12 +62,19 @@ class JobQueue:
         """Give out no more jobs of a model that the account may not use; they stay queued."""
         self._blocked_models.add(model)
 
+    def wanted(self, record: Record) -> bool:
+        """Whether the job may be submitted in this run: its model is not refused, and it is selected.
+
+        A job that an earlier run left without an answer may come back although this run does not select it.
+        """
+        return record.job.model not in self._blocked_models and fnmatchcase(record.job.job_id, self._select or "*")
+
     async def _pick(self) -> Record | None:
         while self._left is None or self._left > 0:
             record = await self._read()
             if record is None:
                 return None
-            if record.job.model not in self._blocked_models:
+            if self.wanted(record):
                 self._out += 1
                 if self._left is not None:
                     self._left -= 1

@@ -1,10 +1,15 @@
 """The client of the ModelVerse task API: HTTP and local files in, core values and `ServiceError`s out."""
 
 import asyncio
+import base64
+import errno
 import functools
 import hashlib
 import io
+import math
+import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
@@ -30,6 +35,9 @@ _SLOWEST_UPLOAD = 50_000.0
 """Bytes per second: the ceiling of a submit grows with its body, so that a slow line does not lose its answer."""
 _KEEP_ALIVE = 15.0
 """Seconds that a question's connection may idle: less than common servers and balancers allow."""
+
+_BASE64_FROM = 16
+"""Characters of a key whose Base64 is looked for; the letters of a shorter one may stand anywhere by chance."""
 
 _BROKEN = (aiohttp.ClientError, OSError, UnicodeError)
 """All that an exchange may raise; timeouts are OSErrors, and a host name that no DNS can carry is a UnicodeError."""
@@ -249,11 +257,25 @@ def _what_broke(exc: Exception) -> str:
 
 
 def _any_spelling(key: str) -> re.Pattern[str]:
-    """Finds the key as it is, and as JSON or a URL may escape it."""
+    """Finds the key as it is, as JSON, a URL or HTML may escape it (twice, too), and in Base64."""
     if not key:
         return re.compile(r"(?!)")
-    spelt = (rf"(?:{re.escape(char)}|\\{re.escape(char)}|\\u{ord(char):04x}|%{ord(char):02x})" for char in key)
-    return re.compile("".join(spelt), re.IGNORECASE)
+    spelt = "".join(
+        rf"(?:\\{{0,4}}{re.escape(char)}|\\{{1,4}}(?:u00|x){code:02x}|%(?:25){{0,3}}{code:02x}"
+        rf"|&#(?:0{{0,6}}{code}|x0{{0,6}}{code:x});)"
+        for char in key
+        for code in (ord(char),)
+    )  # each repetition has an end: a service that knows the key could otherwise make the search take hours
+    return re.compile("|".join((spelt, *map(re.escape, _in_base64(key)))), re.IGNORECASE)
+
+
+def _in_base64(key: str) -> list[str]:
+    """What of the key surely stands in a Base64 text that holds it, by its place among groups of three bytes."""
+    if len(key) < _BASE64_FROM:
+        return []
+    sextets = [(math.ceil(8 * before / 6), 8 * (before + len(key)) // 6) for before in range(3)]
+    encoded = [base64.b64encode(bytes(before) + key.encode()).decode() for before in range(3)]
+    return [text[first:last] for text, (first, last) in zip(encoded, sextets, strict=True)]
 
 
 def _check_size(size: int) -> None:
@@ -267,7 +289,7 @@ def _check_size(size: int) -> None:
 async def _encoded(file: LocalFile) -> str:
     """The text that stands for a local file in the request."""
     try:
-        async with aiofiles.open(file.path, "rb") as opened:
+        async with aiofiles.open(file.path, "rb", opener=_open_regular) as opened:
             content = await opened.read(
                 file.bytes + 1
             )  # one more, so that a file that grew is seen without reading it all
@@ -278,6 +300,15 @@ async def _encoded(file: LocalFile) -> str:
             f"{file.path}: the file cannot be read: {exc.strerror} ({file.field})", code="local_file_unreadable"
         ) from exc
     return await asyncio.to_thread(_checked_text, file, content)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """An opener that takes files alone: a pipe that has taken a picture's name would hold the thread for ever."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file any more", path)
 
 
 def _checked_text(file: LocalFile, content: bytes) -> str:

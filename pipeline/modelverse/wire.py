@@ -4,10 +4,10 @@ Every member is decoded on its own, so that nonsense in one of them never hides 
 """
 
 import base64
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -19,8 +19,17 @@ WAN22_I2V = "Wan-AI/Wan2.2-I2V"
 
 EXCERPT_CHARS = 500
 _ID_CHARS = 128
+_TASK_ID_CHARS = 512
+"""Far above every shape seen (§4); an id beyond could not be asked about."""
 _WORD_CHARS = 64
 _REASON_CHARS = 1000
+_MOST_URLS = 100
+_MOST_USAGE = 100
+"""Members; no documented answer comes near either, and a body of 1 MiB could name thousands of videos of 4 GB."""
+_LARGEST_USAGE = 2**53
+"""Every JSON reader holds a number up to this one exactly; beyond, it measures nothing."""
+_SECRET_CHARS = 16
+"""A shorter key may stand in an id or a URL by chance, and hides nothing that could not be guessed."""
 
 _EARLIEST = 946_684_800.0
 _LATEST = 4_102_444_800.0
@@ -197,7 +206,7 @@ def decode_accepted(body: bytes, base_url: str, *, hide: Hide = unhidden) -> Tas
     """The task that a submit's answer tells of. Raises `UnreadableError` where there is no `output.task_id`."""
     whole = _read(body)
     output = _read_output(whole)
-    task_id = _task_id(output.task_id) if output else None
+    task_id = _task_id(output.task_id, hide) if output else None
     if task_id is None:
         raise UnreadableError("no_task_id", "the answer holds no task id")
     return Task(task_id, base_url, _text(whole.request_id, _ID_CHARS, hide))
@@ -217,13 +226,13 @@ def decode_report(body: bytes, *, hide: Hide = unhidden) -> TaskReport:
     return TaskReport(
         state=state,
         word=word,
-        urls=_urls(output.urls),
+        urls=_urls(output.urls, hide),
         error_message=_text(output.error_message, _REASON_CHARS, hide),
         submit_time=_moment(output.submit_time),
         finish_time=_moment(output.finish_time),
         usage=_usage(whole.usage, hide),
         request_id=_text(whole.request_id, _ID_CHARS, hide),
-        task_id=_task_id(output.task_id),
+        task_id=_task_id(output.task_id, hide),
         excerpt=excerpt(body, hide=hide) if state.ended or state is TaskState.UNRECOGNISED else "",
     )
 
@@ -306,14 +315,21 @@ def _value(raw: msgspec.Raw) -> Any:
         return None
 
 
-def _task_id(raw: msgspec.Raw) -> str | None:
-    """Opaque: a string as it is, a number as it is written (no detour through floats)."""
+def _task_id(raw: msgspec.Raw, hide: Hide) -> str | None:
+    """Opaque: a string as it is, a number as it is written (no detour through floats).
+
+    What is longer than any id, or holds the key, is none: it would be written down and shown as it is.
+    """
     value = _value(raw)
-    if isinstance(value, str):
-        return value if value.strip() else None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return bytes(raw).decode("ascii")
-    return None
+    if _is_number(value):
+        value = bytes(raw).decode("ascii")
+    if not isinstance(value, str) or not value.strip() or len(value) > _TASK_ID_CHARS or _holds_key(value, hide):
+        return None
+    return value
+
+
+def _holds_key(text: str, hide: Hide) -> bool:
+    return len(text) - len(hide(text)) >= _SECRET_CHARS - len("***")
 
 
 def _text(raw: msgspec.Raw, limit: int, hide: Hide) -> str | None:
@@ -325,9 +341,11 @@ def _text(raw: msgspec.Raw, limit: int, hide: Hide) -> str | None:
     return clean(hide(text), limit) or None
 
 
-def _urls(raw: msgspec.Raw) -> tuple[str, ...]:
+def _urls(raw: msgspec.Raw, hide: Hide) -> tuple[str, ...]:
+    """The first hundred that may be asked for: a URL that holds the key would carry it to another host."""
     value = _value(raw)
-    return tuple(url for url in value if isinstance(url, str) and url.strip()) if isinstance(value, list) else ()
+    found = value[:_MOST_URLS] if isinstance(value, list) else []
+    return tuple(url for url in found if isinstance(url, str) and url.strip() and not _holds_key(url, hide))
 
 
 def _moment(raw: msgspec.Raw) -> float | None:
@@ -346,8 +364,8 @@ def _usage(raw: msgspec.Raw, hide: Hide) -> Mapping[str, Any]:
         return {}
     return {
         clean(hide(name), _WORD_CHARS): clean(hide(amount), EXCERPT_CHARS) if isinstance(amount, str) else amount
-        for name, amount in value.items()
-        if isinstance(amount, str) or (_is_number(amount) and math.isfinite(amount))
+        for name, amount in islice(value.items(), _MOST_USAGE)
+        if isinstance(amount, str) or (_is_number(amount) and abs(amount) <= _LARGEST_USAGE)
     }
 
 

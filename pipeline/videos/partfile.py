@@ -169,7 +169,13 @@ class PartFile:
     def _write_validator(self, validator: Validator) -> None:
         fresh = self._place.validator.with_name(self._place.validator.name + ".new")
         fresh.unlink(missing_ok=True)
-        fresh.write_bytes(msgspec.json.encode(replace(validator, boot=boot_id())))
+        # Nobody else may read it: it holds a signed URL.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(fresh, flags, 0o600)
+        try:
+            _write_all(descriptor, [msgspec.json.encode(replace(validator, boot=boot_id()))])
+        finally:
+            os.close(descriptor)
         fresh.replace(self._place.validator)
 
     def _read_validator(self) -> Validator | None:

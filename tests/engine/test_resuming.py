@@ -165,10 +165,20 @@ def test_nothing_is_submitted_when_a_row_has_changed(theatre: Theatre) -> None:
     service = knowing()
     played = theatre.run([changed(rows[0]), rows[1], make_job("new")], service)
     assert isinstance(played.error, UsageError)
-    assert played.error.message.startswith("jobs.yaml:1: job done (done) is not what was enrolled before\n")
+    where, what = "jobs.yaml:1: job done (done)", "jobs.yaml:1: parameters.resolution changed"
+    assert played.error.message.startswith(f"{where} is not what was enrolled from {what}\n")
     assert "--on-changed keep" in played.error.message
     assert service.sent == []
     assert theatre.run(rows, service).counts == {"done": 2}
+
+
+def test_it_is_said_when_no_job_is_selected(theatre: Theatre) -> None:
+    """A pattern that matches no job at all is a mistake in the command, and no run that went well."""
+    service = FakeService()
+    played = theatre.run(jobs(3), service, select="nomatch-*")
+    assert isinstance(played.error, UsageError)
+    assert "nomatch-*" in played.error.message
+    assert service.sent == []
 
 
 def test_many_changed_rows_are_counted_when_not_all_are_named(theatre: Theatre) -> None:
