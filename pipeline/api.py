@@ -18,7 +18,7 @@ import msgspec
 from pipeline.catalog import Catalog
 from pipeline.core.clock import SystemClock
 from pipeline.core.events import Event, JobMoved, Listener, nobody
-from pipeline.core.jobs import Failure, Job
+from pipeline.core.jobs import Failure, Job, JobState
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
 from pipeline.folder import default_folder, hold, paid_folder, rehearsal_folder
@@ -29,6 +29,8 @@ from pipeline.settings import Layer, Settings, build_settings, environment_layer
 
 REHEARSAL_SPEED = 20.0
 
+_STATUS = {JobState.DONE: "succeeded", JobState.FAILED: "failed", JobState.UNKNOWN: "unknown"}
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -36,7 +38,7 @@ class Result:
 
     job_id: str
     status: str
-    """`done`, `failed` or `unknown`."""
+    """`succeeded`, `failed` or `unknown`, as in results.jsonl."""
     files: tuple[Path, ...]
     failure: Failure | None
     attempt: int
@@ -151,7 +153,7 @@ class Run:
             files = tuple(self.folder / file.path for file in event.outcome.files)
             failure = event.outcome.failure
             self._results.put_nowait(
-                Result(event.job.job_id, str(event.state), files, failure, event.attempt, event.task_id, event.job)
+                Result(event.job.job_id, _STATUS[event.state], files, failure, event.attempt, event.task_id, event.job)
             )
 
 
@@ -171,8 +173,8 @@ async def run(
     (nothing is paid). Settings are given by name and win over the manifest's `run:`. Raises `PipelineError`s.
     """
     with open_manifest(manifest) as opened:
-        chosen = settings_for(opened.run, opened.file, settings)
         await asyncio.to_thread(opened.check)
+        chosen = settings_for(opened.run, opened.file, settings)
         target = Path(folder) if folder is not None else default_folder(opened.name)
         key = None if rehearse else api_key or read_api_key(None)
         made = Run(opened, target, settings=chosen, api_key=key, rehearse=rehearse, listener=listener, iterate=True)
@@ -185,7 +187,11 @@ def settings_for(
 ) -> Settings:
     """The settings of a run, from all places in their order."""
     layers = [config] if config else []
-    layers += [Layer(f"{manifest_file}: run", manifest_run), environment_layer(), Layer("flags", flags)]
+    layers += [
+        Layer(f"{manifest_file}: run", manifest_run, in_manifest=True),
+        environment_layer(),
+        Layer("flags", flags),
+    ]
     return build_settings(*layers)
 
 

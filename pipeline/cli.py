@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import click
 
 from pipeline import __version__
-from pipeline.core.errors import FolderError, ManifestError, PipelineError, SettingsError, UsageError
+from pipeline.core.errors import FolderError, ManifestError, PipelineError
 from pipeline.views.text import many, printable
 
 INTERRUPTED = 3
@@ -184,21 +184,9 @@ def validate(manifest: str) -> None:
       generate-shots | pipeline validate -
     """
     from pipeline.manifest import open_manifest
-    from pipeline.settings import Layer, build_settings
 
     with open_manifest(manifest) as opened:
-        complaint = None
-        try:
-            build_settings(Layer(f"{opened.file}: run", opened.run))
-        except SettingsError as error:
-            complaint = error
-        try:
-            checked = opened.check()
-        finally:
-            if complaint:
-                _say(complaint.message)
-        if complaint:
-            raise UsageError(f"the settings under run: in {opened.file} are wrong")
+        checked = opened.check()
     for warning in checked.warnings:
         _say(f"warning: {warning}")
     _print_all([f"{opened.file}: {many(checked.jobs, 'job')}, no problem"])
@@ -285,7 +273,7 @@ def resolve(folder: Path, job_id: str, task_id: str | None, resubmit: bool, writ
     becomes = {
         Decision.ADOPT: "running; the next run collects its task",
         Decision.RESUBMIT: "queued; the next run buys another attempt",
-        Decision.WRITE_OFF: "failed; nothing more happens to it",
+        Decision.WRITE_OFF: "failed; only --retry-failed would buy it again",
     }
     _print_all([f"{job_id} is {becomes[decision]}"])
     if decision is not Decision.WRITE_OFF:
@@ -348,6 +336,7 @@ def emulator(port: int, results_port: int, scenario: Path | None, speed: float, 
 
     from pipeline.emulator import Emulator, Scenario
     from pipeline.foreground import until_signalled
+    from pipeline.views.farewell import farewell
 
     async def serve() -> None:
         played = Scenario.load(scenario) if scenario else Scenario()
@@ -362,7 +351,7 @@ def emulator(port: int, results_port: int, scenario: Path | None, speed: float, 
             )
             await until_signalled()
             seen = asdict(service.statistics())
-        _print_all([", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in seen.items())])
+        _print_all([farewell(seen)])
 
     asyncio.run(serve())
 
@@ -371,8 +360,8 @@ def emulator(port: int, results_port: int, scenario: Path | None, speed: float, 
 
 
 def _say(text: str) -> None:
-    """To a person, beside the data."""
-    click.echo(text, err=True)
+    """To a person, beside the data; whatever the text quotes, it does not steer the terminal."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=True)
 
 
 def _print_all(lines: Iterable[str]) -> None:
@@ -386,6 +375,8 @@ def _print_file(path: Path) -> None:
     """The whole lines of a file that another process may be appending to."""
     if not path.exists():
         return
+    if path.is_symlink() or not path.is_file():
+        raise FolderError(f"{path} is no file of a run; write it anew with --rebuild")
     with path.open("rb") as file, _output():
         for line in file:
             if line.endswith(b"\n"):
@@ -428,6 +419,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a narrow locale must not end a run
+    os.umask(os.umask(0o022) | 0o002)  # nothing of ours may be written by everybody, however lax the shell is
     shell = Shell(tuple(sys.argv[1:]))
     try:
         code = cli.main(list(shell.arguments), prog_name="pipeline", standalone_mode=False, obj=shell)

@@ -50,6 +50,7 @@ def conduct(order: Order, stream: TextIO) -> Ending:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the API key
     config = config_file_layer(order.config) if order.config else None
     with _interruptible(), open_manifest(order.manifest) as manifest:
+        checked = manifest.check()
         settings = settings_for(manifest.run, manifest.file, order.flags, config)
         screen = open_screen(stream, settings, quiet=order.quiet, verbose=order.verbose)
         run = Run(
@@ -62,8 +63,9 @@ def conduct(order: Order, stream: TextIO) -> Ending:
             scenario=order.scenario,
             listener=screen.hear,
         )
-        for warning in manifest.check().warnings:
-            screen.warn(str(warning))
+        if order.verbose or not order.rehearse:  # the warnings speak of the real service
+            for warning in checked.warnings:
+                screen.warn(str(warning))
         began = time.monotonic()
         summary = asyncio.run(_see_through(run, screen))
         return _ending(run.folder, summary, time.monotonic() - began)

@@ -26,14 +26,17 @@ from pipeline.views.tally import Standing
 from pipeline.views.text import many, printable, span
 
 REPEAT_AFTER = 60.0
-"""Seconds for which the same trouble with the same kind of call is not told again."""
+"""Seconds for which the same trouble with the same kind of call, or another job left behind, is not told again."""
+
+_MOST_TROUBLES = 1000
+"""Remembered at once; a service that invents a code for every answer must not fill the memory."""
 
 
 class Level(IntEnum):
     """How much a reader wants to know; each level includes those before it."""
 
     ERRORS = 0
-    """Jobs that failed or became unknown, and why a run stops."""
+    """Jobs that failed, became unknown or were left, and why a run stops."""
     NOTABLE = 1
     """Also pauses, calls that fail and are made again, and words that nobody documented."""
     FINISHED = 2
@@ -60,7 +63,7 @@ def sentence(event: Event) -> tuple[Level, str]:
         case StrangeStatus():
             return Level.NOTABLE, f"{event.job_id}: the service says {event.word!r}, which nobody documented; asking on"
         case JobLeft():
-            return Level.EVERYTHING, f"{event.job_id}: left {event.state} for the next run: {event.reason}"
+            return Level.ERRORS, f"{event.job_id}: left {event.state} for the next run: {event.reason}"
         case Stopping():
             return Level.ERRORS, f"stopping: {event.message}"
         case BatchStarted():
@@ -164,8 +167,9 @@ class TextLog:
         level, text = sentence(event)
         if level > self._level:
             return
-        if isinstance(event, CallFailed) and self._level < Level.EVERYTHING:
-            gathered = self._gather((event.call, event.code))
+        trouble = _repeated(event)
+        if trouble and self._level < Level.EVERYTHING:
+            gathered = self._gather(trouble)
             if gathered is None:
                 return
             text += f" ({gathered:,} more like this since)" if gathered else ""
@@ -184,8 +188,21 @@ class TextLog:
         if now - told_at < REPEAT_AFTER:
             self._told[trouble] = (told_at, untold + 1)
             return None
+        if len(self._told) >= _MOST_TROUBLES:
+            self._told.clear()
         self._told[trouble] = (now, 0)
         return untold
+
+
+def _repeated(event: Event) -> tuple[str, str] | None:
+    """What an event has in common with others that need not be told one by one."""
+    match event:
+        case CallFailed(call=call, code=code):
+            return call, code
+        case JobLeft(state=state):
+            return "left", state
+        case _:
+            return None
 
 
 class JsonLog:

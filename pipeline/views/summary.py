@@ -111,7 +111,12 @@ def _failures(ending: Ending, commands: Commands) -> list[str]:
     lines = [f"failed: {many(failed, 'job')}", *map(failure_line, ending.failures[:SHOWN])]
     if len(ending.failures) > SHOWN:
         lines.append(f"       and {many(len(ending.failures) - SHOWN, 'more reason')}: {commands.status}")
-    return [*lines, f"  to buy another attempt for each: {commands.go_on} --retry-failed"]
+    again = sum(group.comes_again for group in ending.failures)
+    if again:
+        lines.append(f"  to download {many(again, 'job')} again, which costs nothing: {commands.go_on}")
+    if again < failed:
+        lines.append(f"  to buy another attempt for each{' other' * bool(again)}: {commands.go_on} --retry-failed")
+    return lines
 
 
 def _unknown(ending: Ending, commands: Commands) -> list[str]:

@@ -1,5 +1,6 @@
 """Where a batch stands, kept up to date from its events."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pipeline.core.events import (
     BatchStarted,
     CallFailed,
     Event,
+    JobLeft,
     JobMoved,
     SlotsChanged,
     Stopping,
@@ -19,6 +21,12 @@ from pipeline.core.jobs import JobState, Stage
 
 _RECENT = 200
 """Ends that the rate is taken from: enough to smooth whole waves of slots, few enough to notice a change."""
+_FEWEST = 2
+"""Tasks that must have ended before anything is said about the rest: one says nothing about the others."""
+_CALM = 5.0
+"""Seconds in which the estimate follows two thirds of a change."""
+_NEARLY = 0.95
+"""The most that a running task counts for: it may yet take longer than those before it."""
 
 _STATE_AT = {Stage.SUBMIT: JobState.QUEUED, Stage.GENERATE: JobState.RUNNING, Stage.DOWNLOAD: JobState.FETCHING}
 _STATE_BEFORE = {
@@ -38,7 +46,7 @@ class Standing:
     counts: Mapping[JobState, int]
     elapsed: float
     eta: float | None = None
-    """Until the last job of this run has ended; None while nothing tells."""
+    """Until the last job of this run has ended, at least a second; None while nothing tells."""
     slots: int | None = None
     """Allowed slots, where the service has made us change them."""
     note: str = ""
@@ -65,6 +73,10 @@ class Tally:
         self._under_way: dict[str, JobState] = {}
         self._left = 0
         self._recent: deque[float] = deque(maxlen=_RECENT)
+        self._ended_tasks = 0
+        self._begun: dict[str, float] = {}
+        self._took: deque[float] = deque(maxlen=_RECENT)
+        self._estimate: tuple[float, float] | None = None
         self._slots: int | None = None
         self._paused = ""
         self._stopping = ""
@@ -78,6 +90,9 @@ class Tally:
                 self._start(event)
             case JobMoved():
                 self._move(event)
+            case JobLeft():
+                self._left = max(0, self._left - 1)
+                self._begun.pop(event.job_id, None)
             case CallFailed():
                 self._slowed = f"{event.call} calls fail ({event.code})"
                 self._slowed_until = self._get_time() + event.retry_in
@@ -92,6 +107,11 @@ class Tally:
             case BatchEnded():
                 self._counts.update(event.counts)
                 self._left = 0
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait for their submit."""
+        return self._counts[JobState.QUEUED]
 
     def standing(self) -> Standing:
         """This moment."""
@@ -109,18 +129,48 @@ class Tally:
         before = self._under_way.pop(event.job.job_id, None) or _state_before(event)
         self._counts[before] = max(0, self._counts[before] - 1)
         self._counts[event.state] += 1
+        self._time(event, before)
         if event.state.ended:
             self._left = max(0, self._left - 1)
             self._recent.append(self._get_time())
+            self._ended_tasks += before in (JobState.RUNNING, JobState.FETCHING)
         elif event.state is not JobState.QUEUED:
             self._under_way[event.job.job_id] = event.state
 
+    def _time(self, event: JobMoved, before: JobState) -> None:
+        """Learn how long tasks take, from those that this run submitted."""
+        if event.state is JobState.SUBMITTING:
+            self._begun[event.job.job_id] = self._get_time()
+        elif event.state is not JobState.RUNNING:
+            begun = self._begun.pop(event.job.job_id, None)
+            if begun is not None and before is JobState.RUNNING:
+                self._took.append(self._get_time() - begun)
+
     def _eta(self, now: float) -> float | None:
-        """What is left, at the rate of the last ends; the wait for the first ones counts until they are many."""
-        if not self._recent or not self._left or self._stopping:
+        """The estimate, which follows what is known now in some seconds, so that it does not jump with every end."""
+        if self._ended_tasks < _FEWEST or not self._left or self._stopping:
+            self._estimate = None
             return None
-        since = self._recent[0] if len(self._recent) == _RECENT else self._began
-        return self._left * (now - since) / len(self._recent)
+        known = self._known_now(now)
+        at, before = self._estimate or (now, known)
+        expected = before - (now - at)
+        estimate = known + (expected - known) * math.exp((at - now) / _CALM)
+        self._estimate = now, estimate
+        return max(1.0, estimate)
+
+    def _known_now(self, now: float) -> float:
+        """What is left, at the rate of the last ends, but no less than the youngest task still needs.
+
+        A running task counts in part: with many slots the first ends are the tip of a wave, and say little alone.
+        """
+        usual = sum(self._took) / len(self._took) if self._took else 0.0
+        ages = [now - begun for begun in self._begun.values()]
+        parts = sum(min(age / usual, _NEARLY) for age in ages) if usual else 0.0
+        full = len(self._recent) == _RECENT
+        since = self._recent[0] if full else self._began
+        done = len(self._recent) + (0.0 if full else parts)
+        youngest = max((max(usual - age, usual / 10) for age in ages), default=0.0)
+        return max((self._left - parts) * (now - since) / done, youngest)
 
 
 def _state_before(event: JobMoved) -> JobState:

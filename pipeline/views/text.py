@@ -24,17 +24,22 @@ def _shown(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def cut(text: str, cells: int) -> str:
+def cut(text: str, limit: int) -> str:
     """At most so many terminal cells of the text; an ellipsis shows that there was more."""
-    if sum(map(_cells, text)) <= cells:
+    if cells(text) <= limit:
         return text
     kept, used = [], 1
     for character in text:
         used += _cells(character)
-        if used > cells:
+        if used > limit:
             break
         kept.append(character)
-    return "".join(kept).rstrip() + "…" if cells > 0 else ""
+    return "".join(kept).rstrip() + "…" if limit > 0 else ""
+
+
+def cells(text: str) -> int:
+    """Terminal cells that the text takes."""
+    return sum(map(_cells, text))
 
 
 def _cells(character: str) -> int:

@@ -52,7 +52,7 @@ ALL = [
     (SlotsChanged(1.5, 3), Level.EVERYTHING, "slots_changed", "3 slots allowed"),
     (
         JobLeft(1.5, "wave", JobState.RUNNING, "the run ended"),
-        Level.EVERYTHING,
+        Level.ERRORS,
         "job_left",
         "wave: left running for the next run: the run ended",
     ),
@@ -135,3 +135,12 @@ def test_a_trouble_is_told_once_a_minute_when_it_repeats() -> None:
     now[0] = REPEAT_AFTER
     log.hear(CALL)
     assert lines[2].endswith("slow down (4 more like this since)")
+
+
+def test_jobs_left_behind_are_told_once_when_they_are_many() -> None:
+    """Why the first one was left is why all are: a stop with a hundred running tasks is one line, not a hundred."""
+    lines: list[str] = []
+    log = TextLog(lines.append, Level.ERRORS, lambda: 0.0)
+    for name in ("one", "two", "three"):
+        log.hear(JobLeft(1.5, name, JobState.RUNNING, "SIGTERM received"))
+    assert [line.split(" ", 1)[1] for line in lines] == ["one: left running for the next run: SIGTERM received"]

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import itertools
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +13,7 @@ from pipeline.core.events import (
     BatchStarted,
     CallFailed,
     Event,
+    JobLeft,
     JobMoved,
     SlotsChanged,
     Stopping,
@@ -28,6 +31,7 @@ from pipeline.views.progress import (
     live_lines,
     open_progress,
     plain_line,
+    rows,
 )
 from pipeline.views.tally import Standing, Tally
 
@@ -107,16 +111,88 @@ def test_the_ledger_has_the_last_word_when_the_batch_ends() -> None:
     assert shown(told(started(queued=1), BatchEnded(0.0, {JobState.QUEUED: 0, JobState.DONE: 1}))) == {"done": 1}
 
 
-def test_the_eta_is_what_is_left_at_the_rate_so_far_when_jobs_have_ended() -> None:
-    """Two of ten in twenty seconds leave eighty; before the first end nothing is known, and after the last nothing."""
+def test_the_eta_is_what_is_left_at_the_rate_so_far_when_two_jobs_have_ended() -> None:
+    """Two of ten in twenty seconds leave eighty; before the second end nothing is said, and after the last nothing."""
     time = Time()
     tally = told(started(queued=10), time=time)
-    assert tally.standing().eta is None
     time.now += 20
-    for event in (*life("a"), *life("b")):
+    for event in life("a"):
+        tally.hear(event)
+    assert tally.standing().eta is None
+    for event in life("b"):
         tally.hear(event)
     assert tally.standing().eta == 80
     tally.hear(BatchEnded(0.0, {}))
+    assert tally.standing().eta is None
+
+
+def test_the_eta_waits_for_tasks_when_submits_are_refused() -> None:
+    """A refused submit takes no time, and says nothing about the jobs that do."""
+    tally = told(started(queued=9))
+    for name in ("a", "b", "c"):
+        tally.hear(moved(name, JobState.SUBMITTING))
+        tally.hear(moved(name, JobState.FAILED))
+    assert tally.standing().eta is None
+
+
+def wave(slots: int, time: Time) -> Tally:
+    """A hundred jobs, so many of them submitted at once."""
+    tally = told(started(queued=100), time=time)
+    for number in range(slots):
+        tally.hear(moved(str(number), JobState.SUBMITTING))
+        tally.hear(moved(str(number), JobState.RUNNING))
+    return tally
+
+
+def test_the_eta_is_sober_when_the_first_of_many_slots_end() -> None:
+    """Ten tasks of a minute at a time make ten minutes for a hundred, though only two have ended yet."""
+    time = Time()
+    tally = wave(10, time)
+    time.now += 58
+    for number in range(2):
+        tally.hear(moved(str(number), JobState.FETCHING))
+        tally.hear(moved(str(number), JobState.DONE))
+    assert tally.standing().eta == pytest.approx(540, rel=0.1)
+
+
+def test_the_eta_moves_calmly_when_a_wave_ends() -> None:
+    """Between two looks the estimate follows time, and not the accident of which task ended just now."""
+    time, seen = Time(), []
+    tally = wave(10, time)
+    for number in range(10):
+        time.now += 55 if number == 0 else 1
+        tally.hear(moved(str(number), JobState.FETCHING))
+        tally.hear(moved(str(number), JobState.DONE))
+        seen.append(tally.standing().eta)
+    told_etas = [eta for eta in seen if eta is not None]
+    assert len(told_etas) == 9
+    assert all(abs(later - earlier) < 20 for earlier, later in itertools.pairwise(told_etas))
+
+
+def test_the_eta_is_never_zero_when_something_still_runs() -> None:
+    """The last task takes longer than all before it: a second is left, or more, until it has ended."""
+    time = Time()
+    tally = told(started(queued=3), time=time)
+    for name in ("a", "b", "c"):
+        tally.hear(moved(name, JobState.SUBMITTING))
+        tally.hear(moved(name, JobState.RUNNING))
+    time.now += 2
+    for name in ("a", "b"):
+        tally.hear(moved(name, JobState.FETCHING))
+        tally.hear(moved(name, JobState.DONE))
+    for _ in range(100):
+        time.now += 0.25
+        eta = tally.standing().eta
+        assert eta is not None
+        assert eta >= 1
+
+
+def test_the_eta_forgets_a_job_when_it_is_left_to_the_next_run() -> None:
+    """This run does not wait for it."""
+    tally = told(started(queued=3), *life("a"), *life("b"), moved("c", JobState.SUBMITTING))
+    tally.hear(moved("c", JobState.RUNNING))
+    assert tally.standing().eta is not None
+    tally.hear(JobLeft(0.0, "c", JobState.RUNNING, "it has been running for 3,600 s"))
     assert tally.standing().eta is None
 
 
@@ -156,9 +232,9 @@ def test_a_plain_line_says_everything_when_a_batch_is_midway() -> None:
     assert plain_line(MIDWAY) == "1:05  12 jobs: 7 done, 1 failed, 2 running, 2 queued; about 0:32 left"
 
 
-def test_a_plain_line_admits_it_when_nothing_is_known_yet() -> None:
-    """No guess is made before the first end."""
-    assert plain_line(Standing({JobState.QUEUED: 1}, 0)) == "0:00  1 job: 0 done, 1 queued; — left"
+def test_a_plain_line_makes_no_guess_when_nothing_is_known_yet() -> None:
+    """What is not known is not named."""
+    assert plain_line(Standing({JobState.QUEUED: 1}, 0)) == "0:00  1 job: 0 done, 1 queued"
 
 
 def test_nothing_is_left_when_every_job_has_ended() -> None:
@@ -191,6 +267,12 @@ def test_a_note_from_outside_is_harmless_when_it_is_drawn() -> None:
     assert told(SlotsChanged(0.0, 3)).standing().slots == 3
 
 
+@pytest.mark.parametrize(("width", "taken"), [(9, 2), (8, 2), (7, 3), (4, 4), (3, 5)])
+def test_rows_are_counted_when_a_terminal_wraps_a_picture(width: int, taken: int) -> None:
+    """A line that fits takes one row, one cell more takes another; a wide character takes two cells."""
+    assert rows("12345678\n1海23", width) == taken
+
+
 # -- the three kinds ---------------------------------------------------------------------------------------------------
 
 
@@ -217,6 +299,15 @@ def test_plain_lines_are_rare_when_a_batch_goes_on() -> None:
     assert len(lines) == 4
 
 
+def test_one_plain_line_is_enough_when_there_is_nothing_to_do() -> None:
+    """The end is told where it differs from the start."""
+    lines: list[str] = []
+    progress = PlainProgress(lines.append, Time())
+    progress.hear(started(done=2))
+    progress.hear(BatchEnded(0.0, {JobState.DONE: 2}))
+    assert lines == ["0:00  2 jobs: 2 done"]
+
+
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 
@@ -225,7 +316,7 @@ class Terminal(io.StringIO):
 
 
 def test_live_lines_are_redrawn_in_place_when_a_terminal_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines that stay are written above the picture; the last picture stays as well."""
+    """Lines that stay are written above the picture; the last picture stays, an empty line below it."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     terminal = Terminal()
@@ -241,7 +332,63 @@ def test_live_lines_are_redrawn_in_place_when_a_terminal_shows_them(monkeypatch:
     progress.line("a: [bold]not markup[/bold]")
     assert "a: [bold]not markup[/bold]\n" in terminal.getvalue()
     progress.close()
-    assert terminal.getvalue().endswith("0 done, 1 submitting, 1 queued\n\x1b[?25h")
+    assert terminal.getvalue().endswith("0 done, 1 submitting, 1 queued\n\x1b[?25h\n")
+
+
+def test_a_line_is_wrapped_at_a_space_when_the_terminal_is_too_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word is broken on no terminal that has room for it; a pipe gets the line as it is."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "20")
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        LiveProgress(stream).line("wave: failed (timeout): nothing came")
+    assert [line.rstrip() for line in terminal.getvalue().splitlines()] == [
+        "wave: failed",
+        "(timeout): nothing",
+        "came",
+    ]
+    assert pipe.getvalue() == "wave: failed (timeout): nothing came\n"
+
+
+@pytest.mark.parametrize(("columns", "climbed"), [(60, 0), (50, 0), (49, 1), (24, 2)])
+def test_the_old_picture_is_erased_when_the_terminal_became_narrower(
+    monkeypatch: pytest.MonkeyPatch, columns: int, climbed: int
+) -> None:
+    """The terminal has wrapped what stood there: the rows that it takes now are erased before the new picture."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    width = [80]
+    monkeypatch.setattr("os.get_terminal_size", lambda _fd: os.terminal_size((width[0], 24)))
+    terminal = Terminal()
+    progress = LiveProgress(terminal, Time())
+    progress.hear(started(queued=2))
+    written = len(terminal.getvalue())
+    width[0] = columns
+    progress.tick()
+    up = "\x1b[2K\x1b[1A"
+    assert terminal.getvalue()[written:].startswith(up * climbed + "\r" + up)
+
+
+def test_the_last_picture_is_a_whole_line_when_it_goes_into_a_pipe() -> None:
+    """What comes after it starts on a line of its own; nothing is drawn before the end."""
+    pipe = io.StringIO()
+    progress = open_progress("rich", pipe)
+    progress.hear(started(queued=1))
+    progress.tick()
+    progress.close()
+    assert pipe.getvalue().splitlines()[1] == "0 done, 1 queued"
+    assert pipe.getvalue().endswith("queued\n")
+
+
+def test_a_picture_is_ascii_when_the_terminal_knows_no_more() -> None:
+    """No character of the bar becomes an escape."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+    progress = LiveProgress(stream, Time())
+    progress.hear(started(done=1, queued=1))
+    progress.close()
+    stream.flush()
+    assert raw.getvalue().splitlines()[0] == b"#" * 20 + b"-" * 20 + b" 1/2  0:00"
 
 
 @pytest.mark.parametrize("term", ["dumb", None])

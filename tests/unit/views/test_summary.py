@@ -44,6 +44,19 @@ def test_failures_are_named_by_reason_when_jobs_failed() -> None:
     ]
 
 
+def test_money_is_asked_for_only_where_it_is_needed_when_jobs_failed() -> None:
+    """What the next run downloads again unpaid is told apart from what another attempt would buy."""
+    again = replace(group(3), comes_again=3)
+    unpaid = "  to download 3 jobs again, which costs nothing: pipeline run 'my shots.yaml'"
+    only = replace(ENDING, counts={JobState.FAILED: 3}, failures=[again])
+    assert summary_lines(only, COMMANDS)[2:-2] == [unpaid]
+    both = replace(ENDING, counts={JobState.FAILED: 5}, failures=[again, group(2)])
+    assert summary_lines(both, COMMANDS)[3:-2] == [
+        unpaid,
+        "  to buy another attempt for each other: pipeline run 'my shots.yaml' --retry-failed",
+    ]
+
+
 def test_the_rest_is_left_to_status_when_reasons_are_many() -> None:
     """Five reasons are shown; a sixth is counted."""
     few = replace(ENDING, counts={JobState.FAILED: SHOWN}, failures=[group(n) for n in range(SHOWN)])
