@@ -1,5 +1,6 @@
 """The real command in real processes, in an empty folder, against an emulator in a process of its own."""
 
+import base64
 import json
 import os
 import queue
@@ -18,6 +19,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "pipeline")
+TEST_BUILD = (sys.executable, "-m", "tests.process.crashing")
+"""The same command with crash points around it."""
 SECRET = "sk-9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d"
 PATIENCE = 30.0
 """Seconds after which a process that says nothing is considered hanging."""
@@ -101,6 +104,11 @@ class Process:
         assert self._process.stderr
         self.output, self.log = Stream(self._process.stdout), Stream(self._process.stderr)
 
+    @property
+    def pid(self) -> int:
+        """For looking at it from outside."""
+        return self._process.pid
+
     def events(self) -> Iterator[dict[str, Any]]:
         """The JSON log as it comes, up to the end of the process."""
         while line := self.log.next():
@@ -143,11 +151,23 @@ class Ended:
         return self.out.splitlines()[-1]
 
 
+def reveals(content: bytes, secret: str) -> bool:
+    """Whether the key stands there: as it is, as JSON, URLs or HTML may escape it, or in Base64."""
+    spelt = (
+        rf"(?:{re.escape(char)}|\\\\?{re.escape(char)}|\\\\?u00{ord(char):02x}|\\\\?x{ord(char):02x}"
+        rf"|%(?:25)*{ord(char):02x}|&#0*{ord(char)};|&#x0*{ord(char):02x};)"
+        for char in secret
+    )
+    encoded = base64.b64encode(secret.encode()).rstrip(b"=")[:-1]
+    return bool(re.search("".join(spelt).encode(), content, re.IGNORECASE)) or encoded in content
+
+
 class Lab:
-    """An empty folder to work in. At its end, nothing that was written anywhere holds the key or steers a terminal."""
+    """An empty folder to work in. At its end, nothing that was written holds the key, a traceback or an escape."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.secret = SECRET
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(path),
@@ -165,16 +185,33 @@ class Lab:
         self.environment["MODELVERSE_ENDPOINT"] = started.url
         return started
 
-    def run(self, *arguments: object, stdin: str = "", **environment: str) -> Ended:
-        """Run a command to its end."""
+    def run(
+        self, *arguments: object, stdin: str = "", limits: Callable[[], None] | None = None, **environment: str
+    ) -> Ended:
+        """Run a command to its end; `limits` is called in the new process before it becomes the command."""
+        return self._run([*COMMAND, *map(str, arguments)], environment, stdin, limits)
+
+    def crash(self, point: str, *arguments: object) -> None:
+        """Run the test build of a command until it kills itself at a point (`name:count`), which it has to reach."""
+        ended = self._run([*TEST_BUILD, *map(str, arguments)], {"PIPELINE_CRASH_AT": point})
+        assert ended.code == -signal.SIGKILL, (point, ended.out, ended.err)
+
+    def _run(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        stdin: str = "",
+        limits: Callable[[], None] | None = None,
+    ) -> Ended:
         ended = subprocess.run(
-            [*COMMAND, *map(str, arguments)],
+            command,
             cwd=self.path,
-            env=self.environment | environment,
+            env={**self.environment, **environment},
             input=stdin.encode(),
             capture_output=True,
             check=False,
             timeout=PATIENCE,
+            preexec_fn=limits,
         )
         self._outputs += [ended.stdout, ended.stderr]
         return Ended(ended)
@@ -209,9 +246,11 @@ class Lab:
             self._outputs += [process.output.whole(), process.log.whole()]
         for output in self._outputs:
             assert b"\x1b" not in output
-            assert SECRET.encode() not in output
+            assert b"Traceback" not in output, output.decode()
+            assert b"pipeline: a bug" not in output, output.decode()
+            assert not reveals(output, self.secret), output.decode()
         for file in self.path.rglob("*"):
-            assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+            assert not file.is_file() or not reveals(file.read_bytes(), self.secret), file
 
 
 @pytest.fixture

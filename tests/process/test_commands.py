@@ -33,7 +33,8 @@ def test_a_person_decides_when_submits_are_unknown(lab: Any) -> None:
         ],
     )
     assert lab.run("resolve", FOLDER, "again", "--resubmit").code == 0
-    assert lab.run("resolve", FOLDER, "lost", "--write-off").out == "lost is failed; nothing more happens to it\n"
+    written_off = "lost is failed; only --retry-failed would buy it again\n"
+    assert lab.run("resolve", FOLDER, "lost", "--write-off").out == written_off
     twice = lab.run("resolve", FOLDER, "lost", "--write-off")
     assert (twice.code, twice.err) == (2, "pipeline: job lost is failed; only an unknown job waits for a decision\n")
     assert lab.run("resolve", FOLDER, "nobody", "--resubmit").code == 2
@@ -135,7 +136,7 @@ def test_a_manifest_is_counted_when_it_is_valid(lab: Any) -> None:
     lab.manifest("one", concurrency=0, polers=3)
     wrong = lab.run("validate", manifest)
     assert wrong.code == 2
-    assert "shots.yaml: run: concurrency: " in wrong.err
+    assert "shots.yaml:7: run.concurrency: " in wrong.err
     assert "polers: no such setting; did you mean pollers?" in wrong.err
 
 

@@ -26,6 +26,6 @@ def test_results_come_as_they_are_ready_when_a_program_runs_a_manifest(lab: Any)
     assert sorted(ended.stdout.splitlines()) == [
         "a-forbidden-emblem failed",
         "an-impossible-staircase failed",
-        "camera-pans-left done outputs/shots-rehearsal/videos/camera-pans-left.mp4",
+        "camera-pans-left succeeded outputs/shots-rehearsal/videos/camera-pans-left.mp4",
     ]
     assert ended.stderr == ""

@@ -239,7 +239,7 @@ def test_a_changed_row_is_refused_when_nobody_says_otherwise(lab: Any) -> None:
     (lab.path / manifest).write_text(text.replace("prompt: one", "prompt: another"))
     ended = lab.run("run", manifest)
     assert ended.code == 2
-    assert "job one (done) is not what was enrolled before" in ended.err
+    assert "job one (done) is not what was enrolled from shots.yaml:2: input.prompt changed" in ended.err
     assert lab.run("run", manifest, "--on-changed", "keep").code == 0
     assert emulator.bought() == {"one": 1}
     assert lab.run("run", manifest, "--on-changed", "rerun").code == 0
