@@ -81,7 +81,7 @@ def test_the_two_commands_stand_in_one_line_each_when_a_newcomer_looks() -> None
     commands = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
     assert len(commands) == 2
     assert "pipeline run configs/demo.yaml --rehearse" in commands[0]
-    assert commands[1].endswith("pytest")
+    assert commands[1].endswith("pytest -n auto")
 
 
 def test_the_line_for_cron_is_accepted_when_the_shell_parses_it() -> None:
