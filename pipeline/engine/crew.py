@@ -55,7 +55,7 @@ class Crew:
         elif record.state is JobState.RUNNING:
             self._pollers.watch(record, self.account.slots.seize())
         else:
-            self._downloaders.fetch(record, resumed=True)
+            self._downloaders.fetch(record)
 
     def start(self, group: asyncio.TaskGroup) -> "asyncio.Task[None]":
         """Set everybody to work. Returns the producer's task, which ends when nothing is left to submit."""

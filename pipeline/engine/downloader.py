@@ -56,29 +56,29 @@ class Downloaders:
         self._account = account
         self._backoff = backoff
         self._rules = rules
-        self._line: asyncio.Queue[tuple[Record, bool]] = asyncio.Queue()
+        self._line: asyncio.Queue[Record] = asyncio.Queue()
         self._dismissed = asyncio.Event()
 
-    def fetch(self, record: Record, *, resumed: bool = False) -> None:
-        """Put a finished task into the line; `resumed` says that an earlier run may have fetched a part of it."""
+    def fetch(self, record: Record) -> None:
+        """Put a finished task into the line; a part that an earlier run fetched is gone on with."""
         if self._dismissed.is_set():
             self._desk.leave(record, "the run ended")
             return
         self._health.backlog += 1
-        self._line.put_nowait((record, resumed))
+        self._line.put_nowait(record)
 
     def dismiss(self, reason: str) -> None:
         """Begin no further download; those under way go on."""
         self._dismissed.set()
         while not self._line.empty():
-            self._leave(self._line.get_nowait()[0], reason)
+            self._leave(self._line.get_nowait(), reason)
 
     async def run(self) -> None:
         """One downloader: bring one task's videos after the other, for ever."""
         while True:
-            record, resumed = await self._line.get()
+            record = await self._line.get()
             try:
-                await self._bring(record, resumed)
+                await self._bring(record)
             except NoSpaceError as error:
                 self._account.stop()
                 self._desk.stop(Stop("disk", error.message))
@@ -87,14 +87,14 @@ class Downloaders:
                 self._leave(record, "the run ended")
                 raise
 
-    async def _bring(self, record: Record, resumed: bool) -> None:
+    async def _bring(self, record: Record) -> None:
         """All videos of one task, in order; the job is done when the last one is there."""
         files: list[StoredFile] = []
         try:
             while record.report is not None and len(files) < len(record.report.urls):
                 output = await self._output(record, len(files))
-                if record.attempt > 1 and not resumed:
-                    await self._store.discard(output)  # what is left there belongs to an earlier attempt's task
+                if record.attempt > 1:
+                    await self._store.discard(output)  # what is left there may belong to an earlier attempt's task
                 record, stored = await self._one(record, len(files), output)
                 files.append(stored)
         except NoSpaceError:

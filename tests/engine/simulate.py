@@ -1,431 +1,333 @@
 """The whole engine on virtual time, from one seed: latencies, faults, stops and crashes, then the promises are checked.
 
-Replay a failing seed, or run as many as you like:
+Replay a failing seed, or run as many as you like on all cores:
 
     python -m tests.engine.simulate 1234
     python -m tests.engine.simulate 0:20000
 """
 
 import asyncio
-import errno
 import gc
-import json
+import os
 import random
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from pipeline.core.errors import LedgerError
-from pipeline.core.events import Event, JobLeft, JobMoved, Stopping
-from pipeline.core.jobs import Job, JobState, Stage
+from pipeline.core.errors import LedgerError, StoppedError, UsageError
+from pipeline.core.jobs import JobState
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
-from pipeline.ledger import LEDGER_NAME, InlineCommitter, Ledger
-from pipeline.settings import Settings
-from tests.engine.virtual import Crash, StoppedClock, VirtualClock, VirtualLoop
-from tests.engine.world import TRACEABLE, UNREADABLE, Odds, SimulatedService, SimulatedStore, World, make_job
+from pipeline.ledger import RESULTS_NAME, Ledger
+from tests.engine.checker import Sight, Violation, check_life, check_results, check_run, check_watch, require
+from tests.engine.disk import Disk
+from tests.engine.plans import Plan, Round, plan
+from tests.engine.service import SimulatedService
+from tests.engine.snapshot import snapshot
+from tests.engine.store import SimulatedStore
+from tests.engine.virtual import Crash, StoppedClock, VirtualClock, VirtualLoop, WallClock
+from tests.engine.watching import Told, Watch
+from tests.engine.world import Odds, World
 
 CALM = Odds()
-WAN = "Wan-AI/Wan2.2-I2V"
-
-Line = Mapping[str, Any]
-End = tuple[str, int, str | None, JobState]
-"""Job, attempt, task and state."""
-_ON_DISK = "SELECT state, task_id FROM jobs WHERE job_id = ?"
-_STATES = {"succeeded": JobState.DONE, "failed": JobState.FAILED, "unknown": JobState.UNKNOWN}
-
-
-class Violation(AssertionError):  # noqa: N818 - a promise was broken
-    """The engine broke a promise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What comes over one run from outside."""
-
-    crash_at: int | None = None
-    """The turn of the event loop at which the process dies."""
-    crash_after: int | None = None
-    """The event after which the process dies, before anything else can happen."""
-    stop: float | None = None
-    """The second at which a signal comes."""
-    bug_after: int | None = None
-    """So many calls go well, then a port raises what no port may raise."""
-    commits: int | None = None
-    """So many commits go well, then the disk is full."""
-    retry_failed: bool = False
-    resubmit_unknown: bool = False
-
-
-QUIET = Trouble()
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a seed decides before the first run."""
-
-    jobs: tuple[Job, ...]
-    odds: Odds
-    settings: Settings
-    troubled: tuple[Trouble, ...]
-    """What comes over each run before the calm ones."""
+_CALM_RUNS = 3
+"""A failed download is tried again by the next run."""
+_ENDLESS = 400_000
+"""Turns of the event loop after which a run is taken to go on for ever; the longest good ones need a tenth."""
+_CHUNK = 50
+"""Seeds that a process runs before it reports."""
 
 
 @dataclass(slots=True)
-class Sight:
-    """What the runs looked like from outside."""
+class Tale:
+    """What came over one seed, or over many."""
 
-    summary: Summary | None = None
-    adopted: int = 0
-    asked_to_stop: float | None = None
-    ended: float | None = None
-    events: int = 0
+    jobs: Counter[JobState] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
+    """Faults and decisions, and how often."""
+    seeds: int = 0
+    violations: list[str] = field(default_factory=list)
 
-
-@dataclass(slots=True)
-class Told:
-    """What all runs together have told their listeners; whoever was told may rely on it."""
-
-    tasks: set[str] = field(default_factory=set)
-    ends: Counter[End] = field(default_factory=Counter)
-
-
-def plan(seed: int) -> Plan:
-    """The plan of a seed."""
-    rng = random.Random(seed)
-
-    def sometimes(chance: float, most: float) -> float:
-        return rng.uniform(0, most) if rng.random() < chance else 0.0
-
-    odds = Odds(
-        lost_before=sometimes(0.3, 0.1),
-        lost_after=sometimes(0.3, 0.1),
-        outage=sometimes(0.4, 0.4),
-        rate_limited=sometimes(0.4, 0.4),
-        rejected=sometimes(0.3, 0.2),
-        fatal_after=rng.randrange(1, 40) if rng.random() < 0.15 else None,
-        account_limit=rng.randrange(1, 8) if rng.random() < 0.3 else None,
-        status_failure=sometimes(0.4, 0.5),
-        status_rate_limited=sometimes(0.3, 0.3),
-        invisible=sometimes(0.3, 0.5),
-        strange_word=sometimes(0.2, 0.3),
-        task_failure=sometimes(0.4, 0.3),
-        stuck=sometimes(0.15, 0.1),
-        empty_success=sometimes(0.2, 0.3),
-        second_video=sometimes(0.2, 0.5),
-        link_life=rng.choice([1e9, 1e9, 20.0, 3.0]),
-        cut=sometimes(0.4, 0.5),
-        unusable=sometimes(0.2, 0.1),
-        no_space=sometimes(0.1, 0.05),
-        low_disk=sometimes(0.1, 0.3),
-        unreadable=sometimes(0.1, 0.2),
-        latency=rng.choice([0.01, 0.2, 2.0]),
-        duration=rng.choice([1.0, 30.0, 120.0]),
-    )
-    settings = Settings(
-        concurrency=rng.choice([1, 2, 5, 10, 20]),
-        pollers=rng.choice([1, 2, 4]),
-        downloads=rng.choice([1, 2, 4]),
-        submit_rps=rng.choice([None, None, 2.0]),
-        max_runtime=rng.choice([None, None, None, 60.0]),
-        limit=rng.choice([None, None, None, 3]),
-        max_backlog=rng.choice([1, 100]),
-        task_timeout=rng.choice([300.0, 3600.0]),
-    )
-    models = rng.choice([(WAN,), (WAN,), (WAN,), (WAN, *TRACEABLE), (*TRACEABLE,)])
-    jobs = tuple(make_job(f"j{n:02d}", models[n % len(models)]) for n in range(rng.randrange(1, 25)))
-    return Plan(jobs, odds, settings, tuple(_trouble(rng) for _ in range(rng.randrange(1, 5))))
+    def add(self, other: "Tale") -> None:
+        """Take in another tale."""
+        self.jobs += other.jobs
+        self.met += other.met
+        self.seeds += other.seeds
+        self.violations += other.violations
 
 
-def _trouble(rng: random.Random) -> Trouble:
-    def moment(chance: float, doublings: float) -> int | None:
-        return int(2 ** rng.uniform(0, doublings)) if rng.random() < chance else None
-
-    return Trouble(
-        crash_at=moment(0.4, 12),
-        crash_after=moment(0.4, 8),
-        stop=rng.uniform(0, 100) if rng.random() < 0.3 else None,
-        bug_after=moment(0.1, 8),
-        commits=moment(0.1, 7),
-        retry_failed=rng.random() < 0.1,
-        resubmit_unknown=rng.random() < 0.1,
-    )
-
-
-def simulate(seed: int, scratch: Path) -> Counter[JobState]:
+def simulate(seed: int, scratch: Path) -> Tale:
     """Run the plan of a seed to its end, in the empty folder `scratch`, and check every promise.
 
-    Returns the final counts. Raises `Violation` with a sentence.
+    Raises `Violation` with a sentence that names the seed, whatever went wrong.
     """
-    the = plan(seed)
-    world = World(random.Random(seed + 1), the.odds, StoppedClock())
-    told = Told()
-    for trouble in the.troubled:
-        _Run(the.settings, the.jobs, world, scratch, trouble, told).play()
+    try:
+        return _live(plan(seed), seed, scratch)
+    except Violation as violation:
+        raise Violation(f"seed {seed}: {violation}") from violation
+    except Exception as error:
+        raise Violation(f"seed {seed}: a run ended with {_leaves(error)}") from error
+
+
+def _live(the: Plan, seed: int, scratch: Path) -> Tale:
+    """All runs of a seed, the troubled ones and the calm ones."""
+    world = World(random.Random(seed + 1), the.odds, StoppedClock(), the.closed_model)
+    life = _Life(scratch, world)
+    for number, the_round in enumerate(the.rounds):
+        life.run(the_round, number)
     world.odds = CALM
-    patient = Settings(concurrency=the.settings.concurrency, task_timeout=200_000.0)
     summary = None
-    for _ in range(3):  # a failed download is tried again by the next run
-        summary = _Run(patient, the.jobs, world, scratch, QUIET, told).play().summary
-    if summary is None:
-        raise Violation("the last run did not end")
-    _check_end(the, world, scratch, summary, told)
-    return Counter(summary.counts)
+    for number in range(_CALM_RUNS):
+        summary = life.run(the.last, number)
+    require(summary is not None, "the last run did not end in order")
+    last = snapshot(scratch)
+    check_life(scratch, world, life.told, [job.job_id for job in the.last.rows], last)
+    return Tale(Counter(row.state for row in last.rows.values()), world.met, seeds=1)
 
 
-class _Run:
-    """One process: it ends by itself, or dies in the moment that its trouble names."""
+class _Life:
+    """One output folder, over all runs."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        jobs: tuple[Job, ...],
-        world: World,
-        scratch: Path,
-        trouble: Trouble,
-        told: Told,
-    ) -> None:
-        again = {"retry_failed": trouble.retry_failed, "resubmit_unknown": trouble.resubmit_unknown}
-        self._settings = msgspec.structs.replace(settings, **again)
-        self._jobs = jobs
-        self._world = world
+    def __init__(self, scratch: Path, world: World) -> None:
         self._scratch = scratch
-        self._trouble = trouble
-        self._told = told
-        self._sight = Sight()
-        self._commits = 0
-        self._committer: InlineCommitter | None = None
-        self._onlooker: sqlite3.Connection | None = None
-        self._loop = VirtualLoop(self._die_in_time)
+        self._world = world
+        self._ahead = 0.0
+        self.told = Told()
 
-    def play(self) -> Sight:
-        """Run to whatever end, and check what must hold after it."""
-        world, loop = self._world, self._loop
-        world.clock = VirtualClock(loop, epoch=world.now + 5.0)
-        world.refused_at, world.posts_after_refusal, world.most_in_flight = None, 0, 0
-        world.left.clear()
-        world.bug_after = self._trouble.bug_after
+    def run(self, the: Round, number: int) -> Summary | None:
+        """One process, five seconds after the one before, and what must hold after it."""
+        if the.results_gone:
+            (self._scratch / RESULTS_NAME).unlink(missing_ok=True)
+            self._world.met["results file removed"] += 1
+        before = snapshot(self._scratch)
+        process = _Process(the, number, self._scratch, self._world, self.told, self._ahead)
+        process.play()
+        self._ahead = process.wall.ahead
+        after = snapshot(self._scratch)
+        check_run(process.sight, process.watch, self._world, self.told, before, after)
+        check_results(self._scratch, after, died=process.ended_badly)
+        return process.sight.summary
+
+
+class _Process:
+    """One process: it ends by itself, or dies in the moment that its round names."""
+
+    def __init__(self, the: Round, number: int, scratch: Path, world: World, told: Told, ahead: float) -> None:
+        self._round = the
+        self._run_id = f"run-{number}"
+        self._scratch = scratch
+        self._world = world
+        self._loop = VirtualLoop(self._at_turn, lambda: self.watch.rest())
+        true = VirtualClock(self._loop, epoch=world.now + 5.0)
+        world.clock = true
+        self.wall = WallClock(true, ahead)
+        self.watch = Watch(the.settings, world, scratch, told, snapshot(scratch), self._loop.time)
+        self._disk = Disk(
+            scratch,
+            random.Random(world.rng.random()),
+            world.met,
+            dies_at=the.crash_write,
+            full_from=the.disk_full,
+            latency=the.disk_latency,
+        )
+        self._summary: Summary | None = None
+        self._ended: float | None = None
+        self._insisted: float | None = None
+        self.ended_badly = False
+        """It died, or its ledger's disk was full."""
+
+    @property
+    def sight(self) -> Sight:
+        """What it looked like."""
+        return Sight(self._round.settings, self._summary, self._ended, self._insisted)
+
+    def play(self) -> None:
+        """Run to whatever end."""
+        world = self._world
+        world.onlooker, world.bug_after = self.watch, self._round.bug_after
         try:
-            loop.run_until_complete(self._process())
+            with self._disk.installed():
+                self._loop.run_until_complete(self._live())
         except Crash:
-            if self._committer is not None:
-                self._committer.crash()
-            loop.abandon()
+            self._die(power_cut=self._round.power_cut)
+        except BaseException:
+            self._die(power_cut=False)
+            check_watch(self.watch)
+            raise
         else:
-            loop.close()
-            _check_run(self._settings, world, self._sight, loop)
+            self._loop.close()
+            self.ended_badly = self._disk.full
+            require(not self._loop.lost, f"an exception was lost: {self._loop.lost}")
         finally:
-            if self._onlooker is not None:
-                self._onlooker.close()
-        return self._sight
+            self.watch.close()
 
-    async def _process(self) -> None:
+    def _die(self, *, power_cut: bool) -> None:
+        self.ended_badly, self.watch.dead, self._summary, self._ended = True, True, None, None
+        self._disk.die()
+        self._loop.abandon()
+        self._disk.bury(power_cut=power_cut)
+
+    async def _live(self) -> None:
         """The run, and the only errors that it may end with."""
+        the = self._round
         try:
+            at = self.wall.time()
             async with await Ledger.open(
-                self._scratch, run_id="r", at=self._world.now, committer=self._make_committer
+                self._scratch, run_id=self._run_id, at=at, committer=self._disk.committer
             ) as ledger:
                 await self._batch(ledger)
         except LedgerError:
-            if self._trouble.commits is None:
+            if not self._disk.full:
+                raise
+        except UsageError:
+            require(not self.watch.selects_something(), "a run refused its settings without a reason")
+        except StoppedError:
+            if the.signal is None and the.settings.max_runtime is None:
                 raise
         except ExceptionGroup as group:
-            if self._trouble.bug_after is None or group.subgroup(ZeroDivisionError) is None:
+            if the.bug_after is None or group.subgroup(ZeroDivisionError) is None:
                 raise
 
     async def _batch(self, ledger: Ledger) -> None:
-        adopted = {record.job.job_id for record in await ledger.records(JobState.RUNNING, limit=1000)}
-        self._sight.adopted = len(adopted)
-        world, loop = self._world, self._loop
-        world.only_known(adopted)
-        world.on_disk = self._on_disk
-        service, store = SimulatedService(world), SimulatedStore(world)
+        the, world, loop, watch = self._round, self._world, self._loop, self.watch
+        world.forget_clients([record.job.job_id for record in await ledger.records(JobState.RUNNING, limit=1000)])
         rng = random.Random(world.rng.random())
-        batch = Batch(ledger, service, store, self._settings, clock=world.clock, listener=self._hear, rng=rng)
-        if self._trouble.stop is not None:
-            loop.call_later(self._trouble.stop, batch.go_home, Stop("signal", "SIGTERM received"))
+        service, store = SimulatedService(world), SimulatedStore(world)
+        batch = Batch(ledger, service, store, the.settings, clock=self.wall, listener=watch.hear, rng=rng)
+        watch.batch = batch
+        for at, seconds in the.jumps:
+            loop.call_later(at, self._jump, seconds)
+        if the.signal is not None:
+            loop.call_later(the.signal, self._signal, batch)
+        if the.second_signal is not None:
+            loop.call_later(the.second_signal, self._insist, batch)
+        self._count_settings()
         try:
-            self._sight.summary = await batch.run(self._jobs)
-        except (LedgerError, ExceptionGroup):
-            _check_nothing_is_left(batch)
-            raise
-        self._sight.ended = loop.time()
-        _check_nothing_is_left(batch)
+            self._summary = await batch.run(the.rows)
+            self._ended = loop.time()
+        finally:
+            if not watch.dead:
+                _check_nothing_is_left(batch)
+        for stop in self._summary.stops:
+            world.met[f"stop: {stop.reason}"] += 1
 
-    def _on_disk(self, job_id: str) -> tuple[str, str | None]:
-        if self._onlooker is None:
-            self._onlooker = sqlite3.connect(self._scratch / LEDGER_NAME)
-        row: tuple[str, str | None] = self._onlooker.execute(_ON_DISK, (job_id,)).fetchone()
-        return row
+    # -- from outside -------------------------------------------------------------------------------------------------
 
-    def _make_committer(self, folder: Path) -> InlineCommitter:
-        self._committer = InlineCommitter(folder, self._before_commit)
-        return self._committer
-
-    def _before_commit(self) -> None:
-        self._commits += 1
-        if self._trouble.commits is not None and self._commits > self._trouble.commits:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    def _hear(self, event: Event) -> None:
-        self._sight.events += 1
-        if isinstance(event, JobMoved):
-            self._believe(event)
-        if isinstance(event, JobLeft):
-            self._world.left.add(event.job_id)
-        if isinstance(event, Stopping) and event.reason in {"signal", "deadline"} and self._sight.asked_to_stop is None:
-            self._sight.asked_to_stop = self._loop.time()
-
-    def _believe(self, event: JobMoved) -> None:
-        if event.task_id is not None:
-            self._told.tasks.add(event.task_id)
-        failure = event.outcome.failure if event.outcome else None
-        if event.state.ended and not (failure and _may_come_again(failure.stage, failure.code)):
-            self._told.ends[event.job.job_id, event.attempt, event.task_id, event.state] += 1
-
-    def _die_in_time(self, turn: int) -> None:
-        trouble = self._trouble
-        if turn == trouble.crash_at or (trouble.crash_after is not None and self._sight.events >= trouble.crash_after):
+    def _at_turn(self, turn: int) -> None:
+        the = self._round
+        require(turn < _ENDLESS, f"a run goes on for ever: {turn} turns, {self._loop.time():,.0f} s")
+        at_event = the.crash_event is not None and self.watch.events >= the.crash_event
+        if turn == the.crash_turn or at_event:
+            self._world.met["crash after an event" if at_event else "crash at an await"] += 1
             raise Crash
 
+    def _signal(self, batch: Batch) -> None:
+        if self._ended is None:
+            self._world.met["signal"] += 1
+            batch.go_home(Stop("signal", "SIGTERM received"))
 
-def _check_run(settings: Settings, world: World, sight: Sight, loop: VirtualLoop) -> None:
-    """What must hold after each run that ended by itself."""
-    if loop.lost:
-        raise Violation(f"an exception was lost: {loop.lost}")
-    if world.most_in_flight > max(settings.concurrency, sight.adopted):
-        raise Violation(f"{world.most_in_flight} tasks were in flight on {settings.concurrency} slots")
-    if world.hasty:
-        raise Violation(f"a call left too early: {world.hasty}")
-    summary = sight.summary
-    if summary and summary.counts[JobState.QUEUED] and not summary.stops and settings.limit is None:
-        raise Violation(f"{summary.counts[JobState.QUEUED]} jobs were left in the queue for no reason")
-    if world.posts_after_refusal > 0:
-        raise Violation(f"{world.posts_after_refusal} submits left after the account was refused")
-    if sight.asked_to_stop is not None and sight.ended is not None and sight.ended - sight.asked_to_stop > 10.0:
-        raise Violation(f"a stop took {sight.ended - sight.asked_to_stop:.1f} s")
+    def _insist(self, batch: Batch) -> None:
+        if self._ended is None:
+            self._world.met["second signal"] += 1
+            self._insisted = self._loop.time()
+            batch.go_home(Stop("signal", "SIGTERM received again"), grace=0.0)
+
+    def _jump(self, seconds: float) -> None:
+        if self._ended is None:
+            self._world.met["wall clock set forward" if seconds > 0 else "wall clock set back"] += 1
+            self.wall.jump(seconds)
+
+    def _count_settings(self) -> None:
+        settings, met = self._round.settings, self._world.met
+        met["runs"] += 1
+        for name in ("limit", "select", "max_runtime"):
+            met[f"--{name}"] += getattr(settings, name) is not None
+        for name in ("retry_failed", "resubmit_unknown"):
+            met[f"--{name}"] += getattr(settings, name)
+        met["slow ledger"] += self._round.disk_latency > 0
 
 
 def _check_nothing_is_left(batch: Batch) -> None:
     """What must hold after each run that did not die, also where a bug or the disk ended it."""
-    if batch.account.slots.in_use:
-        raise Violation(f"{batch.account.slots.in_use} slots were not given back")
-    if [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
-        raise Violation("asyncio tasks are left behind")
+    require(not batch.account.slots.in_use, f"{batch.account.slots.in_use} slots were not given back")
+    strays = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    require(not strays, f"asyncio tasks are left behind: {strays}")
 
 
-def _check_end(the: Plan, world: World, scratch: Path, summary: Summary, told: Told) -> None:
-    """What must hold when everything has come to rest."""
-    lines = [json.loads(line) for line in (scratch / "results.jsonl").read_text().splitlines()]
-    latest = {line["job_id"]: line for line in lines}
-    ended = sum(n for state, n in summary.counts.items() if state.ended)
-    if ended != len(the.jobs) or sum(summary.counts.values()) != ended:
-        raise Violation(f"not every job has ended: {dict(summary.counts)}")
-    if set(latest) != {job.job_id for job in the.jobs}:
-        raise Violation("the results file does not name every job")
-    _check_money(the, world, latest)
-    _check_memory(world, lines, told)
-    _check_once(lines, told)
-    for line in lines:
-        if line["status"] == "succeeded":
-            _check_files(world, line)
-    for line in latest.values():
-        if line["error"] and line["error"]["stage"] == Stage.DOWNLOAD:
-            raise Violation(f"job {line['job_id']} is paid for and was not fetched in calm weather: {line['error']}")
+def _leaves(error: BaseException) -> str:
+    """The errors in a group, flat."""
+    if isinstance(error, BaseExceptionGroup):
+        return ", ".join(_leaves(inner) for inner in error.exceptions)
+    return f"{type(error).__name__}: {error}"
 
 
-def _check_money(the: Plan, world: World, latest: Mapping[str, Line]) -> None:
-    """Nothing is paid for twice, unless a run was allowed to."""
-    allowed = 1 + sum(trouble.retry_failed or trouble.resubmit_unknown for trouble in the.troubled)
-    for job_id, paid in world.by_job().items():
-        if paid > allowed:
-            raise Violation(f"job {job_id} was paid {paid} times")
-    for job_id, posts in world.risky_posts.items():
-        if latest[job_id]["model"] in TRACEABLE:
-            continue  # sent again under the same id of ours, which makes a second task impossible
-        if posts > latest[job_id]["attempts"]:
-            raise Violation(f"job {job_id}: {posts} risky requests in {latest[job_id]['attempts']} attempts")
+# -- the command ------------------------------------------------------------------------------------------------------
 
 
-def _check_memory(world: World, lines: Sequence[Line], told: Told) -> None:
-    """Nothing is lost: neither a task that exists nor anything that a listener was told."""
-    on_record = {line["task_id"] for line in lines}
-    doubted = {line["job_id"] for line in lines if line["status"] == "unknown"}
-    for task in world.tasks.values():
-        if task.task_id not in on_record and (task.job_id not in doubted or task.task_id in told.tasks):
-            raise Violation(f"task {task.task_id} is paid for and nobody knows it")
-    ends = {_end_of(line) for line in lines}
-    for end in told.ends:
-        if end not in ends:
-            raise Violation(f"an end was told that is not on record: {end}")
-
-
-def _check_once(lines: Sequence[Line], told: Told) -> None:
-    """An end is written and told once, apart from those that cost nothing and may come again."""
-    ends = Counter(
-        _end_of(line)
-        for line in lines
-        if not line["error"] or not _may_come_again(line["error"]["stage"], line["error"]["code"])
-    )
-    twice = [end for counted in (ends, told.ends) for end, n in counted.items() if n > 1]
-    if twice:
-        raise Violation(f"an end was written or told twice: {twice}")
-
-
-def _end_of(line: Line) -> End:
-    return line["job_id"], line["attempts"], line["task_id"], _STATES[line["status"]]
-
-
-def _may_come_again(stage: str, code: str) -> bool:
-    """A download may fail once in every run, and this machine may refuse a job as often as it is asked to buy it."""
-    return stage == Stage.DOWNLOAD or code == UNREADABLE
-
-
-def _check_files(world: World, line: Line) -> None:
-    task = world.tasks[line["task_id"]]
-    files = line["files"]
-    if len(files) != task.videos:
-        raise Violation(f"job {line['job_id']} has {files} and its task made {task.videos} videos")
-    for file in files:
-        if task.task_id not in world.files.get(file["path"], ""):
-            raise Violation(f"{file['path']} is not the video of {task.task_id}")
-
-
-def scratch_base() -> Path | None:
-    """Where scratch folders lie in memory, on machines that have such a place."""
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """An empty folder, in memory where the machine has such a place: the simulated disk is flushed a lot."""
     memory = Path("/dev/shm")
-    return memory if memory.is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=memory if memory.is_dir() else None))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def simulate_all(seeds: range) -> Tale:
+    """Run seeds one after the other; violations are collected, not raised."""
+    tale = Tale()
+    for seed in seeds:
+        with scratch_folder() as scratch:
+            try:
+                tale.add(simulate(seed, scratch))
+            except Violation as violation:
+                tale.add(Tale(seeds=1, violations=[str(violation)]))
+    gc.collect()  # the dead loops hold each other
+    return tale
 
 
 def main(argument: str) -> int:
-    """Run one seed (`7`) or a range of them (`0:500`); prints the seeds that fail."""
+    """Run one seed (`7`) or a range of them (`0:500`); prints every violation, and at the end what was met."""
     first, _, last = argument.partition(":")
-    seeds = range(int(first), int(last) if last else int(first) + 1)
-    failed, states, began = 0, Counter[JobState](), time.monotonic()
-    for seed in seeds:
-        scratch = Path(tempfile.mkdtemp(prefix="simulation-", dir=scratch_base()))
-        try:
-            states += simulate(seed, scratch)
-        except Exception as error:
-            failed += 1
-            print(f"seed {seed}: {type(error).__name__}: {error}")  # noqa: T201 - a command of its own, run by hand
-            if len(seeds) == 1:
-                raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        if seed % 50 == 0:
-            gc.collect()
-    print(f"{len(seeds)} seeds, {failed} failed, {time.monotonic() - began:.1f} s; jobs: {dict(states)}")  # noqa: T201 - as above
-    return 1 if failed else 0
+    if not last:
+        with scratch_folder() as scratch:
+            _print_all(_ending(simulate(int(first), scratch), 0.0))
+        return 0
+    seeds, began = range(int(first), int(last)), time.monotonic()
+    tale, cores = Tale(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ProcessPoolExecutor(cores) as pool:
+        chunks = [pool.submit(simulate_all, seeds[at : at + _CHUNK]) for at in range(0, len(seeds), _CHUNK)]
+        for done in as_completed(chunks):
+            part = done.result()
+            before = tale.seeds // 1000
+            tale.add(part)
+            _print_all(part.violations)
+            if tale.seeds // 1000 > before:
+                elapsed = time.monotonic() - began
+                _print_all([f"{tale.seeds:,} seeds, {len(tale.violations)} violations, {elapsed:,.0f} s"])
+    _print_all(_ending(tale, time.monotonic() - began))
+    return 1 if tale.violations else 0
+
+
+def _ending(tale: Tale, elapsed: float) -> list[str]:
+    lines = ["", "what was met:"]
+    lines += [f"  {times:>9,}  {what}" for what, times in sorted(tale.met.items()) if times]
+    jobs = ", ".join(f"{n:,} {state}" for state, n in sorted(tale.jobs.items()))
+    return [*lines, "", f"jobs: {jobs}", f"{tale.seeds:,} seeds, {len(tale.violations)} violations, {elapsed:,.0f} s"]
+
+
+def _print_all(lines: list[str]) -> None:
+    for line in lines:
+        print(line, flush=True)  # noqa: T201 - a command of its own, run by hand
 
 
 if __name__ == "__main__":

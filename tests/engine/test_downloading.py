@@ -11,9 +11,9 @@ from pipeline.core.errors import (
     UnusableResultError,
 )
 from pipeline.core.events import CallFailed
-from pipeline.core.jobs import TaskReport
+from pipeline.core.jobs import TaskReport, TaskState
 from pipeline.engine.downloader import output_name
-from tests.engine.fakes import FakeService, FakeStore, Theatre, Trouble, first, jobs, success
+from tests.engine.fakes import SIGNAL, FakeService, FakeStore, Theatre, Trouble, first, jobs, success
 
 CUT = InterruptedDownloadError("the transfer broke off", code="cut")
 EXPIRED = LinkExpiredError("forbidden", code="link_expired", http_status=403)
@@ -147,6 +147,17 @@ def test_the_failure_is_final_when_the_service_no_longer_has_the_task(theatre: T
     bought = theatre.run(jobs(1), FakeService(), FakeStore(), retry_failed=True)
     assert bought.counts == {"done": 1}
     assert theatre.record("j1").attempt == 2
+
+
+def test_an_old_part_is_discarded_when_the_run_that_bought_again_ended_during_its_download(theatre: Theatre) -> None:
+    """What lies at the output of a second attempt may be of the first one's task, however many runs ago that was."""
+    failed = TaskReport(TaskState.FAILED, "Failure", error_message="it failed")
+    theatre.run(jobs(1), FakeService(on_status=lambda *_: failed))
+    slow, stop = FakeStore(takes=100.0), {20.0: lambda batch: batch.go_home(SIGNAL, grace=0.0)}
+    assert theatre.run(jobs(1), FakeService(), slow, retry_failed=True, at=stop).counts == {"fetching": 1}
+    store = FakeStore()
+    assert theatre.run(jobs(1), FakeService(), store).counts == {"done": 1}
+    assert store.discarded == ["j1.mp4"]
 
 
 def test_the_job_fails_for_now_when_what_is_served_is_no_video(theatre: Theatre) -> None:

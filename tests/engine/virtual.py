@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_TURNS_IN_A_MICROSECOND = 1000
+"""Far more than the engine ever needs at one moment."""
 
-class Crash(BaseException):
-    """The process is gone."""
+
+class Crash(SystemExit):
+    """The process is gone; asyncio lets this through at once from wherever it happens, a callback included."""
 
 
 class Deadlock(AssertionError):  # noqa: N818 - the name says it
@@ -20,13 +23,14 @@ class Deadlock(AssertionError):  # noqa: N818 - the name says it
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Time passes only when everything waits, and then at once to the next timer.
 
-    `at_turn` is called with the number of each turn of the loop and may raise `Crash`.
+    `at_turn` is called with the number of each turn of the loop and may raise `Crash`; `at_rest` is called whenever
+    nothing is left to do at this moment, right before time passes.
     """
 
-    def __init__(self, at_turn: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, at_turn: Callable[[int], None] = lambda _: None, at_rest: Callable[[], None] = int) -> None:
         self.now = 0.0
         self._abandoned = False
-        super().__init__(_JumpingSelector(self, at_turn))
+        super().__init__(_JumpingSelector(self, at_turn, at_rest))
         self.set_exception_handler(lambda _loop, context: self.lost.append(context))
         self.lost: list[dict[str, object]] = []
         """Exceptions that nobody took."""
@@ -52,7 +56,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def _bury(coroutine: Any) -> None:
     """End a coroutine of a dead process; cleaning up may want to wait, and is told again that there is no time."""
     for _ in range(20):
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(Exception):
             coroutine.close()
             return
 
@@ -60,21 +64,33 @@ def _bury(coroutine: Any) -> None:
 class _JumpingSelector(selectors.SelectSelector):
     """Looks at real file descriptors without waiting, and moves the clock instead."""
 
-    def __init__(self, loop: VirtualLoop, at_turn: Callable[[int], None]) -> None:
+    def __init__(self, loop: VirtualLoop, at_turn: Callable[[int], None], at_rest: Callable[[], None]) -> None:
         super().__init__()
         self._loop = loop
         self._at_turn = at_turn
+        self._at_rest = at_rest
+        self._since = 0
+        self._then = 0.0
         self._turn = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self._turn += 1
         self._at_turn(self._turn)
+        self._creep()
         ready = super().select(0)
         if not ready and timeout is None:
             raise Deadlock("every coroutine waits and no timer is set")
         if not ready and timeout:
+            self._at_rest()
             self._loop.now += timeout
         return ready
+
+    def _creep(self) -> None:
+        """Turning costs a real loop time, which ends waits that are shorter than its timers can tell."""
+        if self._loop.now != self._then:
+            self._then, self._since = self._loop.now, self._turn
+        elif self._turn - self._since > _TURNS_IN_A_MICROSECOND:
+            self._loop.now += 1e-6
 
 
 def play(story: Coroutine[Any, Any, T], *, since: float = 0.0) -> T:
@@ -113,3 +129,21 @@ class VirtualClock:
 
     def monotonic(self) -> float:
         return self._loop.now
+
+
+class WallClock:
+    """The clocks of a client whose wall clock may be set: `ahead` seconds before the true time, or behind it."""
+
+    def __init__(self, true: VirtualClock, ahead: float) -> None:
+        self._true = true
+        self.ahead = ahead
+
+    def time(self) -> float:
+        return self._true.time() + self.ahead
+
+    def monotonic(self) -> float:
+        return self._true.monotonic()
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the clock, forward or back."""
+        self.ahead += seconds

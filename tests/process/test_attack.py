@@ -166,6 +166,13 @@ def test_a_manifest_names_an_endpoint_only_when_it_is_the_vendor_s_or_here(endpo
             build_settings(Layer("run", {"endpoint": endpoint}, in_manifest=True))
 
 
+def test_a_pattern_is_refused_when_it_is_longer_than_any_that_could_match() -> None:
+    """An endless pattern is a wrong setting, and not the ledger's trouble in the middle of a run."""
+    assert build_settings(Layer("run", {"select": "*" * 1000})).select == "*" * 1000
+    with pytest.raises(SettingsError, match="select"):
+        build_settings(Layer("run", {"select": "*" * 1001}))
+
+
 def test_no_terminal_is_steered_when_a_manifest_is_full_of_escapes(lab: Any) -> None:
     """Whatever a complaint quotes is escaped, cut, and on one line."""
     (lab.path / "shots.yaml").write_text(

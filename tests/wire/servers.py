@@ -104,6 +104,7 @@ def dribble(head: bytes, every: float) -> Step:
     async def step(connection: Connection) -> bool:
         await connection.send(head)
         hung_up = asyncio.ensure_future(connection.until_closed())
+        hung_up.add_done_callback(lambda done: done.exception())  # a reset is one way to hang up
         while not hung_up.done():
             connection.writer.write(b" ")
             await asyncio.wait([hung_up], timeout=every)

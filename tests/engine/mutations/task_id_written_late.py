@@ -1,0 +1,27 @@
+"""Promise 1: the task id is durable before anything else happens with it. Here it is written seconds later."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pipeline.core.jobs import JobState, Record, Task
+from pipeline.engine.desk import Desk
+from tests.engine.replacing import replaced
+
+CAUGHT = r"is not on record|asked about before its id was durable|asyncio tasks are left|an exception was lost"
+
+
+SECONDS = 3.0
+
+
+async def _accepted(desk: Desk, record: Record, task: Task) -> Record:
+    now = desk.now()
+    asyncio.get_running_loop().call_later(SECONDS, lambda: desk._ledger.accepted(record.job.job_id, task, at=now))
+    return desk._moved(replace(record, state=JobState.RUNNING, task=task, submitted_at=now))
+
+
+@contextmanager
+def broken() -> Iterator[None]:
+    with replaced(Desk, "accepted", _accepted):
+        yield
