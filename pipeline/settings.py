@@ -103,7 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # -- what to submit
     limit: Annotated[int, Meta(ge=0)] | None = None
     """Submit at most this many jobs in this run."""
-    select: str | None = None
+    select: Annotated[str, Meta(max_length=1000)] | None = None
     """Submit only jobs whose id matches this shell pattern; what is already running is collected all the same."""
     retry_failed: bool = False
     """Buy another attempt for jobs that failed."""
