@@ -92,6 +92,16 @@ class Job:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[LocalFile, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """Model, resolution and length in one line: jobs of one kind take about the same time."""
+        given = (self.parameters.get(name) for name in _KIND)
+        return " ".join([self.model, *(str(value) for value in given if value is not None)])
+
+
+_KIND = ("resolution", "size", "mode", "duration")
+"""The parameters that decide how long a task takes, over all models of the catalog."""
+
 
 class TaskState(StrEnum):
     """The service's status words, read (`reference: modelverse-api.md` §6)."""
