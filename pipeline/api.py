@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,17 +15,18 @@ from typing import Any
 
 import msgspec
 
-from pipeline.catalog import Catalog
+from pipeline.catalog import Catalog, Quoter
 from pipeline.core.clock import SystemClock
+from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.events import Event, JobMoved, Listener, nobody
 from pipeline.core.jobs import Failure, Job, JobState
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
-from pipeline.folder import default_folder, hold, paid_folder, rehearsal_folder
-from pipeline.ledger import Ledger
+from pipeline.folder import default_folder, hold, run_folder
+from pipeline.ledger import Ledger, LedgerReader, Reading
 from pipeline.manifest import Manifest, open_manifest
 from pipeline.modelverse.wire import Traits
-from pipeline.settings import Layer, Settings, build_settings, environment_layer, read_api_key
+from pipeline.settings import Settings, read_api_key, settings_for
 
 REHEARSAL_SPEED = 20.0
 
@@ -46,6 +47,15 @@ class Result:
     job: Job
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A manifest without a problem."""
+
+    reading: Reading
+    checked: bool
+    """False where the folder's ledger knows it already, and no row was read."""
+
+
 class Run:
     """A run in progress: `async with` it, then `await` its `summary()`, or iterate over it (if made with `iterate`).
 
@@ -57,6 +67,7 @@ class Run:
         manifest: Manifest,
         folder: Path,
         *,
+        examined: Examined,
         settings: Settings,
         api_key: str | None = None,
         rehearse: bool = False,
@@ -65,8 +76,9 @@ class Run:
         listener: Listener = nobody,
         iterate: bool = False,
     ) -> None:
-        self.folder = rehearsal_folder(folder) if rehearse else paid_folder(folder)
+        self.folder = run_folder(folder, rehearse=rehearse)
         self._manifest = manifest
+        self._examined = examined
         self._settings = settings
         self._api_key = api_key
         self._rehearse = rehearse
@@ -121,13 +133,22 @@ class Run:
 
         stack.enter_context(hold(self.folder))
         settings, api_key = await self._account(stack)
-        catalog = Catalog.load()
+        catalog = self._manifest.catalog
         ledger = await Ledger.open(self.folder, run_id=new_run_id(), at=time.time())
         stack.push_async_callback(lambda: ledger.close(at=time.time()))
         client = ModelVerseClient(settings.service, api_key, traits_for=lambda job: _traits(catalog, job))
         service = await stack.enter_async_context(client)
         store = await stack.enter_async_context(LocalVideoStore(self.folder, settings.fetch))
-        return Batch(ledger, service, store, settings, clock=SystemClock(), listener=self._hear)
+        return Batch(
+            ledger,
+            service,
+            store,
+            settings,
+            clock=SystemClock(),
+            listener=self._hear,
+            seconds=lambda job: _typical_seconds(catalog, job),
+            prices=Quoter(catalog),
+        )
 
     async def _account(self, stack: contextlib.AsyncExitStack) -> tuple[Settings, str]:
         """Where to submit and with which key: the real service, or the emulator on this machine."""
@@ -138,14 +159,28 @@ class Run:
         scenario = Scenario.load(self._scenario) if self._scenario else Scenario()
         emulator = Emulator(scenario, speed=self._speed, folder=self.folder / ".emulator")
         await stack.enter_async_context(emulator)
-        return msgspec.structs.replace(self._settings, endpoint=emulator.base_url), "rehearsal"
+        lag = self._settings.poll_lag / self._speed  # the service's time is compressed, and so is what is wanted of it
+        return msgspec.structs.replace(self._settings, endpoint=emulator.base_url, poll_lag=lag), "rehearsal"
 
     async def _to_the_end(self, batch: Batch) -> Summary:
         try:
-            return await batch.run(self._manifest.jobs())
+            return await batch.run(self._jobs(), self._examined.reading)
         finally:
             self._over = True
             self._results.put_nowait(None)
+
+    def _jobs(self) -> Iterator[Job]:
+        """The manifest's jobs, as they were when it was checked.
+
+        A manifest that is known is never read; where its ledger has changed since it was looked up, it is checked now.
+        """
+        if not self._examined.checked:
+            self._manifest.check()
+        yield from self._manifest.jobs()
+        if self._manifest.identity() != self._examined.reading.identity:
+            raise UsageError(
+                f"{self._manifest.file} changed while it was read and nothing was submitted; run the same command again"
+            )
 
     def _hear(self, event: Event) -> None:
         self._listener(event)
@@ -173,26 +208,43 @@ async def run(
     (nothing is paid). Settings are given by name and win over the manifest's `run:`. Raises `PipelineError`s.
     """
     with open_manifest(manifest) as opened:
-        await asyncio.to_thread(opened.check)
-        chosen = settings_for(opened.run, opened.file, settings)
+        opened.judge_by(settings)
         target = Path(folder) if folder is not None else default_folder(opened.name)
-        key = None if rehearse else api_key or read_api_key(None)
-        made = Run(opened, target, settings=chosen, api_key=key, rehearse=rehearse, listener=listener, iterate=True)
+        examined = await asyncio.to_thread(examine, opened, run_folder(target, rehearse=rehearse))
+        chosen = settings_for(opened.run, opened.file, settings)
+        made = Run(
+            opened,
+            target,
+            examined=examined,
+            settings=chosen,
+            api_key=None if rehearse else api_key or read_api_key(None),
+            rehearse=rehearse,
+            listener=listener,
+            iterate=True,
+        )
         async with made as running:
             yield running
 
 
-def settings_for(
-    manifest_run: Mapping[str, Any], manifest_file: str, flags: Mapping[str, Any], config: Layer | None = None
-) -> Settings:
-    """The settings of a run, from all places in their order."""
-    layers = [config] if config else []
-    layers += [
-        Layer(f"{manifest_file}: run", manifest_run, in_manifest=True),
-        environment_layer(),
-        Layer("flags", flags),
-    ]
-    return build_settings(*layers)
+def examine(manifest: Manifest, folder: Path) -> Examined:
+    """Check the manifest, unless it is the very one that was last enrolled into the folder, whole.
+
+    Raises `ManifestError` with every problem.
+    """
+    identity = manifest.identity()
+    known = _last_reading(folder)
+    if known is not None and identity is not None and known.identity == identity:
+        return Examined(known, checked=False)
+    warnings = tuple(str(warning) for warning in manifest.check().warnings)
+    return Examined(Reading(identity, warnings), checked=True)
+
+
+def _last_reading(folder: Path) -> Reading | None:
+    try:
+        with LedgerReader(folder) as reader:
+            return reader.last_reading()
+    except PipelineError:  # no batch yet, or a ledger that the run will complain about
+        return None
 
 
 def new_run_id() -> str:
@@ -203,3 +255,9 @@ def new_run_id() -> str:
 def _traits(catalog: Catalog, job: Job) -> Traits:
     entry = catalog.entry_for(job.model, {"input": job.input, "parameters": job.parameters})
     return Traits(entry.headers, entry.idempotency) if entry else Traits()
+
+
+def _typical_seconds(catalog: Catalog, job: Job) -> float | None:
+    request = {"input": job.input, "parameters": job.parameters}
+    entry = catalog.entry_for(job.model, request)
+    return entry.typical_seconds_for(request) if entry else None

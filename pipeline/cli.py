@@ -7,11 +7,8 @@ import contextlib
 import io
 import os
 import shlex
-import shutil
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,12 +25,12 @@ _BUYING_AGAIN = ("--retry-failed", "--resubmit-unknown")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@dataclass(slots=True)
 class Shell:
     """What was typed."""
 
-    arguments: tuple[str, ...] = ()
-    verbose: bool = False
+    def __init__(self, arguments: tuple[str, ...] = ()) -> None:
+        self.arguments = arguments
+        self.verbose = False
 
 
 # -- options -----------------------------------------------------------------------------------------------------------
@@ -54,13 +51,45 @@ verbose_option = click.option(
     help="Say everything; print the traceback of a bug.",
 )
 
+catalog_option = click.option(
+    "--catalog", metavar="FILE", help="Your own models and prices (YAML), on top of the catalog's."
+)
+
+
+def _number_or_word(value: str) -> int | str:
+    """A number where it is one; what a word means, the setting says."""
+    try:
+        return int(value)
+    except ValueError:
+        return value
+
+
 _SETTINGS = (
-    click.option("--concurrency", type=int, metavar="N", help="Remote tasks at the same time (slots)."),
+    click.option(
+        "--concurrency",
+        type=_number_or_word,
+        metavar="N|auto",
+        help="Remote tasks at the same time (slots); auto finds their number.",
+    ),
+    click.option(
+        "--order",
+        type=click.Choice(["auto", "manifest", "longest-first"]),
+        help="Which jobs go first; auto: the longest class, in a batch that is small against the slots.",
+    ),
     click.option("--pollers", type=int, metavar="N", help="Status questions at the same time."),
     click.option("--downloads", type=int, metavar="N", help="Downloads at the same time."),
     click.option("--max-runtime", metavar="TIME", help="Stop after this long, such as 90m or 5h; run again to go on."),
     click.option("--limit", type=int, metavar="N", help="Submit at most N jobs in this run."),
     click.option("--select", metavar="GLOB", help="Submit only jobs whose id matches, such as 'wave-*'."),
+    click.option("--budget", metavar="AMOUNT", help="Money that this folder may cost in all, in the worst case."),
+    click.option("--max-jobs", type=int, metavar="N", help="Paid tasks of this folder in all."),
+    click.option("--max-seconds", metavar="TIME", help="Seconds of video of this folder in all."),
+    click.option(
+        "--allow-unpriced",
+        is_flag=True,
+        default=None,
+        help="Under --budget or --max-seconds, buy also what has no known price or length.",
+    ),
     click.option("--retry-failed", is_flag=True, default=None, help="Buy another attempt for jobs that failed."),
     click.option(
         "--resubmit-unknown",
@@ -72,6 +101,10 @@ _SETTINGS = (
         "--on-changed",
         type=click.Choice(["error", "keep", "rerun"]),
         help="Rows that changed since they were enrolled: refuse the manifest, keep the old job, or buy it anew.",
+    ),
+    catalog_option,
+    click.option(
+        "--allow-unknown-fields", is_flag=True, default=None, help="Send fields that the catalog does not know."
     ),
     click.option("--endpoint", metavar="URL", help="Base URL of the service."),
     click.option(
@@ -148,6 +181,7 @@ def run(
       pipeline run shots.yaml --rehearse --speed 60
       pipeline run shots.yaml --retry-failed --select 'wave-*'
     """
+    _import_beside("pipeline.modelverse.client")
     from pipeline.foreground import Order, conduct
     from pipeline.views.summary import Commands, summary_lines
 
@@ -174,8 +208,10 @@ def run(
 
 @cli.command(short_help="Check a manifest and report every problem.")
 @click.argument("manifest")
+@click.option("-c", "--config", type=_PATH, metavar="FILE", help="Settings file (YAML).")
+@catalog_option
 @verbose_option
-def validate(manifest: str) -> None:
+def validate(manifest: str, config: Path | None, catalog: str | None) -> None:
     """Check MANIFEST whole and report every problem with file, line and mend. Nothing else happens.
 
     \b
@@ -184,12 +220,50 @@ def validate(manifest: str) -> None:
       generate-shots | pipeline validate -
     """
     from pipeline.manifest import open_manifest
+    from pipeline.settings import config_file_layer
 
     with open_manifest(manifest) as opened:
+        opened.judge_by({"catalog": catalog} if catalog else {}, config_file_layer(config) if config else None)
         checked = opened.check()
     for warning in checked.warnings:
         _say(f"warning: {warning}")
     _print_all([f"{opened.file}: {many(checked.jobs, 'job')}, no problem"])
+
+
+@cli.command(short_help="Tell what a run would do and what it would cost.")
+@click.argument("manifest")
+@click.option("-o", "--output", type=_PATH, metavar="DIR", help="Output folder; outputs/<manifest name> by default.")
+@click.option("-c", "--config", type=_PATH, metavar="FILE", help="Settings file (YAML).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@settings_options
+@verbose_option
+def plan(manifest: str, output: Path | None, config: Path | None, as_json: bool, **flags: Any) -> int:
+    """Tell what `pipeline run MANIFEST` with the same options would do: which rows it would buy, at what price, in
+    which time. Needs no key and no network, and changes nothing. Exit 2 where the run would refuse to begin.
+
+    \b
+    Examples:
+      pipeline plan shots.yaml
+      pipeline plan shots.yaml --budget 200 --retry-failed
+      pipeline plan shots.csv --json | jq .to_submit.totals
+    """
+    from pipeline.folder import default_folder, paid_folder
+    from pipeline.manifest import open_manifest
+    from pipeline.plan import plan as made_of
+    from pipeline.settings import config_file_layer, settings_for
+    from pipeline.views.plan import plan_json, plan_lines
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    layer = config_file_layer(config) if config else None
+    with open_manifest(manifest) as opened:
+        opened.judge_by(given, layer)
+        warnings = [str(warning) for warning in opened.check().warnings]
+        settings = settings_for(opened.run, opened.file, given, layer)
+        found = made_of(opened, paid_folder(output or default_folder(opened.name)), settings, warnings)
+    for warning in [] if as_json else warnings:
+        _say(f"warning: {warning}")
+    _print_all([plan_json(found)] if as_json else plan_lines(found))
+    return 2 if found.refused else 0
 
 
 @cli.command(short_help="Tell where a batch stands.")
@@ -208,10 +282,16 @@ def status(folder: Path, as_json: bool) -> None:
     from pipeline.views.status import BatchStatus, status_json, status_lines
 
     with LedgerReader(folder) as reader:
-        found = BatchStatus(str(folder), reader.counts(), reader.runs(), reader.failures(), tuple(reader.unknown()))
-    _print_all(
-        [status_json(found)] if as_json else status_lines(found, f"{_program()} resolve {shlex.quote(str(folder))}")
-    )
+        found = BatchStatus(
+            str(folder),
+            reader.counts(),
+            reader.runs(),
+            reader.failures(),
+            tuple(reader.unknown()),
+            reader.spending(),
+        )
+    resolve = f"{_program()} resolve {shlex.quote(str(folder))}" if found.unknown else ""
+    _print_all([status_json(found)] if as_json else status_lines(found, resolve))
 
 
 @cli.command(short_help="Print the results lines of a batch.")
@@ -316,6 +396,48 @@ def verify(folder: Path) -> int:
     return 1 if wrong else 0
 
 
+@cli.command(short_help="Show what the models accept and cost.")
+@click.argument("name", metavar="[NAME]", required=False)
+@catalog_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@verbose_option
+def models(name: str | None, catalog: str | None, as_json: bool) -> None:
+    """List the models of the catalog, or show what the model NAME accepts and costs, with an example.
+
+    \b
+    Examples:
+      pipeline models
+      pipeline models Wan-AI/Wan2.2-I2V
+      pipeline models --json | jq '.entries[] | select(.price == null) | .models'
+    """
+    from pipeline.catalog import Catalog
+    from pipeline.views.models import model_page, models_json, models_table
+
+    known = Catalog.load(Path(catalog) if catalog else None)
+    if as_json:
+        _print_all([models_json(known, name)])
+    else:
+        _print_all(model_page(known, name) if name else models_table(known))
+
+
+@cli.command(short_help="Print the JSON Schema of a manifest.")
+@catalog_option
+@verbose_option
+def schema(catalog: str | None) -> None:
+    """Print the JSON Schema (2020-12) of a manifest, by which editors complete and check one.
+
+    \b
+    Example:
+      pipeline schema > manifest.schema.json
+    and as the first line of the manifest:
+      # yaml-language-server: $schema=manifest.schema.json
+    """
+    from pipeline.catalog import Catalog
+    from pipeline.views.schema import schema_text
+
+    _print_all([schema_text(Catalog.load(Path(catalog) if catalog else None))])
+
+
 @cli.command(short_help="Rehearse the service on this machine.")
 @click.option("--port", type=int, default=0, metavar="N", help="Of the API; any free one by default.")
 @click.option("--results-port", type=int, default=0, metavar="N", help="Of the result files; any free one by default.")
@@ -354,6 +476,17 @@ def emulator(port: int, results_port: int, scenario: Path | None, speed: float, 
         _print_all([farewell(seen)])
 
     asyncio.run(serve())
+
+
+def _import_beside(name: str) -> None:
+    """Import a heavy module in a thread while lighter work goes on: much of its time is the disk's and OpenSSL's.
+
+    The thread is waited for at exit, because OpenSSL must not be torn down while it reads certificates.
+    """
+    from importlib import import_module
+    from threading import Thread
+
+    Thread(target=import_module, args=(name,), name="import").start()
 
 
 # -- words on the screen -----------------------------------------------------------------------------------------------
@@ -399,6 +532,8 @@ def _output() -> Iterator[None]:
 
 def _program() -> str:
     """The command as it was called, short where the shell finds it by its short name."""
+    import shutil
+
     called = sys.argv[0]
     if Path(called).name == "__main__.py":
         return "python -m pipeline"
@@ -449,5 +584,7 @@ def _complaint(error: PipelineError) -> str:
 
 def _bug(error: Exception, verbose: bool) -> str:
     if verbose:
+        import traceback
+
         return "".join(traceback.format_exception(error)).rstrip()
     return f"pipeline: a bug: {type(error).__name__}: {printable(str(error))}; run again with -v for the whole story"

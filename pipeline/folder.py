@@ -30,6 +30,11 @@ def paid_folder(folder: Path) -> Path:
     return folder
 
 
+def run_folder(folder: Path, *, rehearse: bool) -> Path:
+    """The folder of a run that was asked to write into `folder`. Raises `UsageError` as `paid_folder` does."""
+    return rehearsal_folder(folder) if rehearse else paid_folder(folder)
+
+
 @contextmanager
 def hold(folder: Path) -> Iterator[Path]:
     """Make the folder and hold it; the lock ends with the process, however that ends.

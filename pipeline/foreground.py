@@ -5,19 +5,22 @@ import contextlib
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from pipeline.api import REHEARSAL_SPEED, Run, settings_for
+from pipeline.api import REHEARSAL_SPEED, Run, examine
+from pipeline.core.events import BatchPriced, Event
+from pipeline.core.money import Spending
 from pipeline.engine.batch import Summary
-from pipeline.folder import default_folder
+from pipeline.folder import default_folder, run_folder
 from pipeline.ledger import LedgerReader
 from pipeline.manifest import open_manifest
-from pipeline.settings import config_file_layer, read_api_key
+from pipeline.settings import config_file_layer, read_api_key, settings_for
+from pipeline.views.plan import priced_lines
 from pipeline.views.progress import keep_drawing
 from pipeline.views.screen import Screen, open_screen
 from pipeline.views.summary import SHOWN, Ending
@@ -50,28 +53,51 @@ def conduct(order: Order, stream: TextIO) -> Ending:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the API key
     config = config_file_layer(order.config) if order.config else None
     with _interruptible(), open_manifest(order.manifest) as manifest:
-        checked = manifest.check()
+        manifest.judge_by(order.flags, config)
+        folder = order.output or default_folder(manifest.name)
+        examined = examine(manifest, run_folder(folder, rehearse=order.rehearse))
         settings = settings_for(manifest.run, manifest.file, order.flags, config)
         screen = open_screen(stream, settings, quiet=order.quiet, verbose=order.verbose)
+        totals = Totals(screen, rehearsal=order.rehearse, prices_as_of=manifest.catalog.prices_as_of)
         run = Run(
             manifest,
-            order.output or default_folder(manifest.name),
+            folder,
+            examined=examined,
             settings=settings,
             api_key=None if order.rehearse else read_api_key(order.api_key_file),
             rehearse=order.rehearse,
             speed=REHEARSAL_SPEED if order.speed is None else order.speed,
             scenario=order.scenario,
-            listener=screen.hear,
+            listener=totals.hear,
         )
         if order.verbose or not order.rehearse:  # the warnings speak of the real service
-            for warning in checked.warnings:
-                screen.warn(str(warning))
+            for warning in examined.reading.warnings:
+                screen.warn(warning)
         began = time.monotonic()
         summary = asyncio.run(_see_through(run, screen))
-        return _ending(run.folder, summary, time.monotonic() - began)
+        return _ending(run.folder, summary, time.monotonic() - began, totals)
 
 
-def _ending(folder: Path, summary: Summary, elapsed: float) -> Ending:
+class Totals:
+    """Says first what a run is about to buy, and hands everything that happens on to the screen."""
+
+    def __init__(self, screen: Screen, *, rehearsal: bool, prices_as_of: str) -> None:
+        self._screen = screen
+        self._prices_as_of = prices_as_of
+        self.rehearsal = rehearsal
+        self.before: Sequence[Spending] = ()
+        """What the folder had come to when the run began."""
+
+    def hear(self, event: Event) -> None:
+        """A listener of the run."""
+        if isinstance(event, BatchPriced):
+            self.before = event.spending
+            for line in priced_lines(event, rehearsal=self.rehearsal, prices_as_of=self._prices_as_of):
+                self._screen.say(line)
+        self._screen.hear(event)
+
+
+def _ending(folder: Path, summary: Summary, elapsed: float, totals: Totals) -> Ending:
     """With what the ledger has to say about it; seconds."""
     with LedgerReader(folder) as reader:
         return Ending(
@@ -82,6 +108,9 @@ def _ending(folder: Path, summary: Summary, elapsed: float) -> Ending:
             stops=[stop.message for stop in summary.stops],
             failures=reader.failures(),
             unknown=list(islice(reader.unknown(), SHOWN)),
+            spending=reader.spending() or (),
+            spent_before=totals.before,
+            rehearsal=totals.rehearsal,
         )
 
 

@@ -9,7 +9,8 @@ import os
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ _VENDOR = re.compile(
     r"|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/.*)?"
 )
 """The vendor's hosts (`reference: modelverse-api.md` §2), and this machine: the key leaves for nobody else's."""
+_MOST_MONEY = 1_000_000_000
 _SHOWN = 60
 """Characters of a word of unknown origin that a message shows."""
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(d|h|m|s|ms))+", re.ASCII)
@@ -65,9 +67,18 @@ def parse_size(text: str) -> int:
 class Unit:
     """How a person may write the value, beside a bare number."""
 
-    parse: Callable[[str], float | int]
+    parse: Callable[[str], float | int | Decimal]
 
 
+def parse_amount(text: str) -> Decimal:
+    """An exact amount of money from `200` or `199.90`. Raises ValueError with a sentence."""
+    try:
+        return Decimal(text.strip())
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not an amount of money; write a number such as 200 or 199.90") from None
+
+
+_MONEY_UNIT = Unit(parse_amount)
 _SECONDS_UNIT = Unit(parse_duration)
 _BYTES_UNIT = Unit(parse_size)
 
@@ -81,8 +92,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Everything that a run may be told, beside the manifest, the folder and the key."""
 
     # -- how much at once
-    concurrency: Count = 10
-    """Slots: remote tasks that may run at the same time."""
+    concurrency: Count | Literal["auto"] = 10
+    """Slots: remote tasks that may run at the same time; `auto` finds their number."""
     pollers: Count = 4
     """Status questions that may be under way at the same time."""
     downloads: Count = 4
@@ -101,6 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A submit that has met nothing but outages for this long ends the run; the job stays queued."""
 
     # -- what to submit
+    order: Literal["auto", "manifest", "longest-first"] = "auto"
+    """Which jobs go first; `auto`: the longest class, in a batch that is small against the slots."""
     limit: Annotated[int, Meta(ge=0)] | None = None
     """Submit at most this many jobs in this run."""
     select: Annotated[str, Meta(max_length=1000)] | None = None
@@ -111,6 +124,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Buy another attempt for jobs whose submit has an unknown outcome: some may then be paid twice."""
     on_changed: Literal["error", "keep", "rerun"] = "error"
     """What to do with a row that changed since it was enrolled."""
+
+    # -- how much in all, over every run into the folder
+    budget: Annotated[Decimal, _MONEY_UNIT] | None = None
+    """Money, in the catalog's currency: nothing is submitted that could exceed it in the worst case."""
+    max_jobs: Annotated[int, Meta(ge=0)] | None = None
+    """Paid tasks at most, further attempts and unknown submits included."""
+    max_seconds: SomeSeconds | None = None
+    """Seconds of video at most."""
+    allow_unpriced: bool = False
+    """Under a budget or `max_seconds`, buy also what has no known price or length; it counts as nothing."""
+
+    # -- what a manifest is checked by
+    catalog: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    """A YAML file of your own that changes models and prices, or adds some."""
+    allow_unknown_fields: bool = False
+    """Send fields that the catalog does not know, with a warning; else they are mistakes."""
 
     # -- the service
     endpoint: str = DEFAULT_ENDPOINT
@@ -127,10 +156,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """No single pause that the service asks for is longer than this."""
 
     # -- when to ask
-    poll_first: Seconds = 1.0
-    """Seconds from the submit's answer to the first question."""
-    poll_growth: Annotated[float, Meta(ge=1, le=10)] = 1.25
-    poll_max: Seconds = 10.0
+    poll_lag: Seconds = 1.0
+    """Mean time wanted from a task's end to the question that finds it."""
+    status_rps: Annotated[float, Meta(gt=0)] | None = None
+    """Status questions per second at most, over all tasks; no cap by default."""
 
     # -- the videos
     stall_timeout: Seconds = 60.0
@@ -209,6 +238,8 @@ def _units() -> dict[str, Unit]:
 
 
 _UNITS = _units()
+_JUDGING = ("catalog", "allow_unknown_fields")
+"""What a manifest is checked by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +269,19 @@ def build_settings(*layers: Layer) -> Settings:
     if wrong:
         raise SettingsError("\n".join(wrong))
     return msgspec.convert(merged, Settings)
+
+
+def judging_settings(*layers: Layer) -> Settings:
+    """The settings that the check of a manifest depends on, read before it; the others keep their defaults.
+
+    What is wrong in the manifest's own `run:` is left to that check. Raises `SettingsError`.
+    """
+    chosen = []
+    for layer in layers:
+        values = {name: layer.values[name] for name in _JUDGING if name in layer.values}
+        wrong = complaints_about(values) if layer.in_manifest else {}
+        chosen.append(replace(layer, values={name: one for name, one in values.items() if name not in wrong}))
+    return build_settings(*chosen)
 
 
 def complaints_about(values: Mapping[str, Any]) -> dict[str, str]:
@@ -275,11 +319,13 @@ def _typed(name: Any, value: Any, textual: bool) -> Any:
         raise SettingsError(_plain(str(error), 200)) from None
     if name == "endpoint":
         _check_endpoint(converted.endpoint)
+    if name == "budget":
+        _check_budget(converted.budget)
     return getattr(converted, name)
 
 
 _EXPECTED = re.compile(r"Expected `(\w+)(?: \| null)?`(?: (>=|<=|>|<) ([\d.]+))?")
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+_KINDS = {"int": "a whole number", "decimal": "a number", "float": "a number", "bool": "true or false", "str": "text"}
 _BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
 
 
@@ -289,6 +335,10 @@ def _sentence(name: str, complaint: str) -> str:
     if typing.get_origin(hint) is Literal:
         return f"must be one of {', '.join(typing.get_args(hint))}"
     expected = _EXPECTED.match(complaint)
+    words = [word for part in typing.get_args(hint) if typing.get_origin(part) is Literal for word in part.__args__]
+    if words:
+        number = _sentence("pollers", complaint) if expected else "must be a whole number"
+        return f"{number}, or {' or '.join(words)}"
     if expected is None or expected[1] not in _KINDS:
         return complaint.split(" - at `$", maxsplit=1)[0].replace("`", "")
     bound = f" {_BOUNDS[expected[2]]} {expected[3]}" if expected[2] else ""
@@ -310,9 +360,24 @@ def _check_vendor(endpoint: str) -> None:
         )
 
 
+def _check_budget(budget: Decimal | None) -> None:
+    if budget is not None and not (budget.is_finite() and 0 <= budget <= _MOST_MONEY):
+        raise SettingsError(f"must be an amount from 0 to {_MOST_MONEY:,}; got {budget}")
+
+
 def _check_endpoint(endpoint: str) -> None:
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", endpoint):
         raise SettingsError(f"{_plain(repr(endpoint))} is not a base URL; write something like {DEFAULT_ENDPOINT}")
+
+
+def settings_schema() -> dict[str, Any]:
+    """The JSON Schema of the settings; where a unit may be written, text is as good as a number."""
+    (made,) = msgspec.json.schema(Settings)["$defs"].values()
+    for name in _UNITS:
+        one = made["properties"][name]
+        number = {"type": "number", "minimum": 0, "maximum": _MOST_MONEY} if name == "budget" else one
+        made["properties"][name] = {"anyOf": [number, {"type": ["string", "null"]}], "default": one["default"]}
+    return {"type": "object", "properties": made["properties"], "additionalProperties": False}
 
 
 def config_file_layer(path: Path) -> Layer:
@@ -340,6 +405,19 @@ def environment_layer(environ: Mapping[str, str] = os.environ) -> Layer:
     if environ.get("MODELVERSE_ENDPOINT"):
         values["endpoint"] = environ["MODELVERSE_ENDPOINT"]
     return Layer("environment", values, textual=True)
+
+
+def settings_for(
+    manifest_run: Mapping[str, Any], manifest_file: str, flags: Mapping[str, Any], config: Layer | None = None
+) -> Settings:
+    """The settings of a run, from all places in their order."""
+    layers = [config] if config else []
+    layers += [
+        Layer(f"{manifest_file}: run", manifest_run, in_manifest=True),
+        environment_layer(),
+        Layer("flags", flags),
+    ]
+    return build_settings(*layers)
 
 
 def read_api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ) -> str:

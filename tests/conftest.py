@@ -7,7 +7,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
+
+# Machines are noisy: how long an example takes says nothing about what it shows.
+_NOISY = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=_NOISY)
+hypothesis.settings.load_profile("here")
 
 
 @pytest.fixture(scope="session", autouse=True)

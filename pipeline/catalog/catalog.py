@@ -1,15 +1,16 @@
 """The catalog: which request shapes there are, which one a request has, where a bare column belongs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.catalog.entry import Entry, Field
-from pipeline.catalog.parse import parse_entry
+from pipeline.catalog.parse import parse_entry, parse_limits
+from pipeline.catalog.twin import load_twin
 from pipeline.catalog.wording import did_you_mean, listed, plain, shown
+from pipeline.catalog.written import OtherRow
 
 _OTHER_IDS = {
     "withdrawn": "was withdrawn by the vendor",
@@ -24,27 +25,31 @@ class UnknownColumnError(ValueError):
 
 
 class Catalog:
-    """What every model accepts."""
+    """What every model accepts and costs."""
 
-    def __init__(self, entries: Sequence[Entry], other_ids: Mapping[str, str]) -> None:
+    def __init__(self, entries: Iterable[Entry], other_ids: Mapping[str, str], prices_as_of: str = "") -> None:
         self.entries = tuple(entries)
+        self.prices_as_of = prices_as_of
+        """The day of the price list, and that of the user's own where there is one: to be shown beside every price."""
         self._by_model: dict[str, list[Entry]] = {}
-        for entry in entries:
+        for entry in self.entries:
             for model in entry.ids:
                 self._by_model.setdefault(model, []).append(entry)
         self._other_ids = other_ids
         """What is known of ids that no entry has."""
 
-    @staticmethod
-    @cache
-    def load() -> "Catalog":
-        """The catalog that ships with the package; read once, at the first call."""
-        text = resources.files("pipeline.catalog").joinpath("models.yaml").read_bytes()
-        # The file is our own; the C loader reads it in a fifth of the time and is missing on some machines.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        raw = yaml.load(text, Loader=loader)  # noqa: S506  # both candidates are safe loaders
-        others = {row["id"]: _describe_other(row) for row in raw["other_ids"]}
-        return Catalog([parse_entry(entry) for entry in raw["models"]], others)
+    @classmethod
+    def load(cls, extra: Path | None = None) -> "Catalog":
+        """The catalog that ships with the package, with a file of the user's own merged onto it.
+
+        Raises `SettingsError` with every problem of that file, each with its line.
+        """
+        return _shipped() if extra is None else _extended(extra)
+
+    def letting_unknown_pass(self) -> "Catalog":
+        """The same catalog, but fields that an entry does not have are no mistakes."""
+        entries = (replace(entry, lets_unknown_pass=True) for entry in self.entries)
+        return Catalog(entries, self._other_ids, self.prices_as_of)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -90,9 +95,34 @@ class Catalog:
         return paths[0]
 
 
-def _describe_other(row: Mapping[str, str]) -> str:
-    note = f" ({row['note']})" if row["note"] else ""
-    return f"{_OTHER_IDS[row['status']]}{note}"
+@cache
+def _shipped() -> Catalog:
+    written = load_twin()
+    limits = {name: parse_limits(row) for name, row in written.media_limits.items()}
+    prices = written.provenance.prices
+    entries = [parse_entry(row, limits, prices.last_change, prices.source) for row in written.models]
+    return Catalog(entries, _others(written.other_ids), prices.last_change)
+
+
+def _extended(path: Path) -> Catalog:
+    """The user's new entries are asked first, so that they may share an id with an entry of ours."""
+    from pipeline.catalog.own import read_own
+
+    shipped, written = _shipped(), load_twin()
+    own = read_own(path, written)
+    limits = {name: parse_limits(row) for name, row in {**written.media_limits, **own.media_limits}.items()}
+    made = {row.key: parse_entry(row, limits, *own.prices_of(row, written)) for row in own.entries}
+    known = {entry.key for entry in shipped.entries}
+    entries = [entry for key, entry in made.items() if key not in known]
+    entries += [made.get(entry.key, entry) for entry in shipped.entries]
+    dates = [shipped.prices_as_of, *([f"{own.date} in {path.name}"] if own.priced else [])]
+    taken = {model for entry in entries for model in entry.ids}
+    others = {name: text for name, text in shipped._other_ids.items() if name not in taken}
+    return Catalog(entries, others, " and ".join(dates))
+
+
+def _others(rows: Iterable[OtherRow]) -> dict[str, str]:
+    return {row.id: f"{_OTHER_IDS[row.status]}{f' ({row.note})' if row.note else ''}" for row in rows}
 
 
 def _undecided(model: str, entries: Sequence[Entry]) -> tuple[str, str]:
@@ -103,5 +133,7 @@ def _undecided(model: str, entries: Sequence[Entry]) -> tuple[str, str]:
             for condition in alternative:
                 if condition.test == "in":
                     wanted.setdefault(condition.path, []).extend(str(value) for value in condition.operand)
+    if not wanted:
+        return "model", f"no request shape of {plain(model)} fits; it is told by which fields are given"
     path, values = max(wanted.items(), key=lambda item: len(item[1]))
     return path, f"decides what {plain(model)} is to do; write {listed(dict.fromkeys(values))}"

@@ -5,7 +5,8 @@ import math
 import re
 from typing import Any
 
-from pipeline.catalog.entry import MISSING, Field
+from pipeline.catalog.conditions import MISSING
+from pipeline.catalog.entry import Field
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
@@ -15,11 +16,11 @@ def typed_text(described: Field, text: str) -> Any:
     """The value that the text stands for, or MISSING where the field's type does not allow it.
 
     Texts stay as they are; numbers and booleans (`true`, `FALSE`) may have spaces around them;
-    arrays and objects are JSON.
+    arrays and objects are JSON, except that a local file may be named in the place of an object that is a picture.
     """
-    if described.type == "string":
-        return text
     word = text.strip()
+    if described.type == "string" or (described.type == "object" and described.media and word[:1] != "{"):
+        return text
     if described.type in ("integer", "number"):
         return _number(word, whole=described.type == "integer")
     if described.type == "boolean":

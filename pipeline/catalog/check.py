@@ -2,33 +2,32 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from pipeline.catalog.cells import typed_text
-from pipeline.catalog.entry import MISSING, Entry, Field, Rule, lookup
-from pipeline.catalog.wording import article, did_you_mean, json_type, listed, nearest, plain, shown
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that the catalog says about a request."""
-
-    path: str
-    message: str
-    warning: bool = False
+from pipeline.catalog.conditions import MISSING, same
+from pipeline.catalog.entry import Entry, Field
+from pipeline.catalog.rules import Finding, check_rules
+from pipeline.catalog.wording import article, did_you_mean, json_type, listed, nearest, shown
 
 
 def check_request(entry: Entry, request: Mapping[str, Any]) -> list[Finding]:
-    """What is wrong or doubtful in `{"model": …, "input": {…}, "parameters": {…}}`, in the order of the request."""
+    """What is wrong or doubtful in `{"model": …, "input": {…}, "parameters": {…}}`, in the order of the request.
+
+    Fields that the entry does not have are mistakes, or warnings where it lets them pass.
+    """
     findings: list[Finding] = []
     for section, other in ((entry.input, entry.parameters), (entry.parameters, entry.input)):
         value = request.get(section.name, {})
-        findings += _check_members(section.fields, value, section.name, elsewhere=other)
-    for rule in entry.rules:
-        if entry.all_hold(rule.when, request):
-            findings += _check_rule(rule, request)
-    return findings
+        found = _check_members(section.fields, value, section.name, elsewhere=other)
+        findings += (_let_pass(one) if entry.lets_unknown_pass and one.unknown else one for one in found)
+    wrong = {finding.path for finding in findings if not finding.warning}
+    return findings + [finding for finding in check_rules(entry, request) if finding.path not in wrong]
+
+
+def _let_pass(finding: Finding) -> Finding:
+    return replace(finding, message=f"{finding.message} (it is sent as it is)", warning=True)
 
 
 def _check_members(
@@ -39,10 +38,10 @@ def _check_members(
         if name in fields:
             yield from _check_value(fields[name], inner, where)
         elif elsewhere and name in elsewhere.fields:
-            yield Finding(where, f"no such field here; it belongs under {elsewhere.name}")
+            yield Finding(where, f"no such field here; it belongs under {elsewhere.name}", unknown=True)
         else:
             hint = did_you_mean(name, fields) or (f"; known are {listed(sorted(fields), 'and')}" if fields else "")
-            yield Finding(where, f"the model has no such field{hint}")
+            yield Finding(where, f"the model has no such field{hint}", unknown=True)
     for name, described in fields.items():
         if described.required and name not in value:
             yield Finding(f"{path}.{name}", f"is missing; the model requires it{_example(described)}")
@@ -55,10 +54,12 @@ def _example(described: Field) -> str:
 
 
 def _check_value(described: Field, value: Any, path: str) -> Iterator[Finding]:
+    if isinstance(value, str) and described.type == "object" and described.media:
+        return  # a local file in the place of the object; whether it is one is seen where files are read
     if not _is_of_type(described.type, value):
         yield Finding(path, _wrong_type(described, value))
         return
-    if described.enum and not any(value == one and type(value) is type(one) for one in described.enum):
+    if described.enum and not any(same(value, one) for one in described.enum):
         yield Finding(path, _not_in_enum(described.enum, value))
     if described.ignored:
         yield Finding(path, "is accepted but has no effect with this model", warning=True)
@@ -99,7 +100,8 @@ def _not_in_enum(enum: Sequence[Any], value: Any) -> str:
     exact = f"; write {near} (the spelling counts)" if near and near.casefold() == str(value).casefold() else ""
     same_size = near and re.findall(r"\d+", near) == re.findall(r"\d+", str(value))  # 480P is no mend for 1080P
     meant = f"; did you mean {near}?" if same_size and not exact else ""
-    return f"{shown(value)} is not {'one of ' if len(enum) > 1 else ''}{listed(enum)}{exact or meant}"
+    offered = f"the model offers {listed(enum)}" if len(enum) > 1 else f"it must be {listed(enum)}"
+    return f"{shown(value)} is not offered; {offered}{exact or meant}"
 
 
 def _check_text(described: Field, value: str, path: str) -> Iterator[Finding]:
@@ -139,30 +141,3 @@ def _check_object(described: Field, value: Mapping[str, Any], path: str) -> Iter
         yield Finding(f"{path}.{described.discriminator}", f"is missing; it is {listed(described.variants)}")
     else:
         yield Finding(f"{path}.{described.discriminator}", _not_in_enum(tuple(described.variants), said))
-
-
-def _check_rule(rule: Rule, request: Mapping[str, Any]) -> Iterator[Finding]:
-    given = [path for path in rule.paths if lookup(request, path) not in (MISSING, None)]
-    absent = [path for path in rule.paths if path not in given]
-    if rule.verb == "require":
-        for path in absent:
-            yield Finding(path, f"is missing; {_reason(rule, request)}", rule.warning)
-    elif not given:
-        exactly = "exactly one" if rule.verb == "require_one" else "at least one"
-        yield Finding(rule.paths[0], f"is missing; give {exactly} of {listed(rule.paths, 'and')}", rule.warning)
-    elif rule.verb == "require_one" and len(given) > 1:
-        yield Finding(given[1], f"excludes {given[0]}; give exactly one of {listed(rule.paths, 'and')}", rule.warning)
-
-
-def _reason(rule: Rule, request: Mapping[str, Any]) -> str:
-    """Why the rule asks for the field, in words that name what the author wrote."""
-    if rule.why:
-        return f"the model requires it ({rule.why})"
-    because = []
-    for condition in rule.when:
-        value = lookup(request, condition.path)
-        said = (
-            condition.path if value is MISSING or condition.test == "present" else f"{condition.path}: {shown(value)}"
-        )
-        because.append(said if value is not MISSING else f"{said} by default")
-    return f"the model requires it with {plain(listed(because, 'and'), 200)}" if because else "the model requires it"

@@ -1,14 +1,14 @@
-"""One request shape of a model as the catalog describes it: fields, media, conditions, rules."""
+"""One request shape of a model as the catalog describes it: fields, media, rules, price."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from pipeline.catalog.conditions import MISSING, Condition, is_given, lookup, same
+from pipeline.catalog.limits import UNLIMITED, Limits
+from pipeline.catalog.tariff import UNPRICED, Price, SecondsCase
 from pipeline.core.jobs import MediaForm
-
-MISSING: Any = object()
-"""Where a path leads to nothing; null is something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class Media:
     """How a local file is written here."""
     doubt: str | None = None
     """Why that form may be refused by the service, where the documents leave it open."""
-    limits: str | None = None
-    """Key of the catalog's `media_limits`."""
+    limits: Limits = UNLIMITED
 
     @property
     def takes_bare_base64(self) -> bool:
         """Whether Base64 without a `data:` prefix is a value."""
-        return "base64" in self.forms or "base64_unspecified" in self.forms
+        known = "base64" in self.forms or "base64_unspecified" in self.forms
+        return known and self.form is not MediaForm.OBJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,15 @@ class Field:
     min: float | None = None
     max: float | None = None
     default: Any = MISSING
+    assumed_default: Any = MISSING
+    """What an omitted value is taken for in estimates, where no document says it."""
     min_length: int | None = None
     """Characters."""
     max_length: int | None = None
     min_items: int | None = None
     max_items: int | None = None
     media: Media | None = None
-    """For the texts that are media values themselves, not for the arrays and objects around them."""
+    """For the texts that are media values themselves, and for objects in whose place a local file may be named."""
     ignored: bool = False
     """Accepted, documented as without effect."""
     fields: Mapping[str, "Field"] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Field:
     discriminator: str | None = None
     """The field of an object that picks its variant."""
     variants: Mapping[str, Mapping[str, "Field"]] = field(default_factory=dict)
+    note: str = ""
 
     def fields_of(self, value: Mapping[str, Any]) -> Mapping[str, "Field"] | None:
         """The fields that this object may have; None where the value does not say which variant it is."""
@@ -79,26 +82,24 @@ class MediaValue:
     media: Media
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One comparison with a request: exactly one of the tests is set."""
-
-    path: str
-    test: Literal["in", "present", "any_item", "none_item"]
-    operand: Any
-    """Values, true or false, or the wanted members of an item."""
+Verb = Literal["require", "require_one", "require_any", "forbid", "ignored", "allow", "range", "count", "check", "fire"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What must be given together, and when."""
+    """What must be so, and when."""
 
     id: str
-    verb: Literal["require", "require_one", "require_any"]
-    paths: tuple[str, ...]
+    verb: Verb
+    paths: tuple[str, ...] = ()
+    """What the rule is about; for `check` and `fire`, what its conditions are about."""
     when: tuple[Condition, ...] = ()
     warning: bool = False
     why: str | None = None
+    bounds: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """By path: the values of `allow`, the lowest and the highest of `range` and `count`."""
+    check: str | None = None
+    """The name of a check that is code (`rules.CHECKS`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,18 @@ class Entry:
     """Extra headers of the submit."""
     idempotency: str | None = None
     """Dotted path of the field that carries an id chosen by the caller."""
+
+    kinds: tuple[str, ...] = ()
+    """`t2v`, `i2v`, `flf2v` (first and last frame), `r2v` (reference), `v2v`, `extend`, `motion`, `lipsync`, `mv`."""
+    price: Price = UNPRICED
+    typical: tuple[SecondsCase, ...] = ()
+    typical_note: str = ""
+    notes: tuple[str, ...] = ()
+    quirks: tuple[str, ...] = ()
+    """Defects of the vendor's documents, in words."""
+    source: tuple[str, ...] = ()
+    lets_unknown_pass: bool = False
+    """Whether fields that the entry does not have are sent as they are."""
 
     @property
     def fields(self) -> dict[str, Field]:
@@ -149,27 +162,41 @@ class Entry:
         for section in (self.input, self.parameters):
             yield from _media_in(section, request.get(section.name), section.name)
 
+    def value_at(self, request: Mapping[str, Any], path: str) -> Any:
+        """The given value, or else the documented default, or MISSING."""
+        value = lookup(request, path)
+        if value is not MISSING:
+            return value
+        described = self.field_at(path)
+        return described.default if described else MISSING
+
+    def values_read(self) -> frozenset[str]:
+        """The paths whose values, and not only their presence, decide shape, rules or price."""
+        rules = [condition for rule in self.rules for condition in rule.when]
+        chosen = [condition for alternative in self.selector for condition in alternative]
+        found = {condition.path for condition in (*rules, *chosen) if condition.test != "present"}
+        looked_at = {path for rule in self.rules for path in (rule.paths if rule.check else rule.bounds)}
+        return frozenset(found | looked_at | self.price.paths)
+
+    def typical_seconds_for(self, request: Mapping[str, Any]) -> float | None:
+        """How long the documents let one expect a task to take; None where they do not say."""
+        case = next((case for case in self.typical if self.all_hold(case.when, request)), None)
+        if case is None or case.table is None:
+            return case.seconds if case else None
+        found = case.table.at(tuple(self.value_at(request, path) for path in case.table.by))
+        return sum(found) / 2 if isinstance(found, tuple) else found
+
     def _holds(self, condition: Condition, request: Mapping[str, Any]) -> bool:
-        value = lookup(request, condition.path)
         if condition.test == "present":
-            return (value is not MISSING and value is not None) is condition.operand
-        described = self.field_at(condition.path)
+            return is_given(request, condition.path) is condition.operand
         if condition.test == "in":
-            value = described.default if value is MISSING and described else value
-            return any(value == wanted and type(value) is type(wanted) for wanted in condition.operand)
+            value = self.value_at(request, condition.path)
+            return any(same(value, wanted) for wanted in condition.operand)
+        described = self.field_at(condition.path)
+        value = lookup(request, condition.path)
         items = value if isinstance(value, list) else []
         found = any(_item_has(item, described, condition.operand) for item in items)
         return found is (condition.test == "any_item")
-
-
-def lookup(request: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, or MISSING."""
-    value: Any = request
-    for name in path.split("."):
-        if not isinstance(value, Mapping) or name not in value:
-            return MISSING
-        value = value[name]
-    return value
 
 
 def _item_has(item: Any, array: Field | None, wanted: Mapping[str, Any]) -> bool:
@@ -180,7 +207,7 @@ def _item_has(item: Any, array: Field | None, wanted: Mapping[str, Any]) -> bool
     def given(name: str) -> Any:
         return item.get(name, described[name].default if name in described else MISSING)
 
-    return all(given(name) == value for name, value in wanted.items())
+    return all(same(given(name), value) for name, value in wanted.items())
 
 
 def _media_in(described: Field, value: Any, path: str) -> Iterator[MediaValue]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipeline.core.jobs import Job, JobState, Outcome
+from pipeline.core.money import Quote, Spending
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,17 @@ class BatchStarted(Event):
     counts: Mapping[JobState, int]
     to_submit: int
     """How many jobs this run may submit."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPriced(Event):
+    """What this run is about to buy, and what the folder has come to before; told before anything is submitted."""
+
+    quotes: Mapping[Quote, int]
+    """Jobs by what they cost."""
+    spending: tuple[Spending, ...]
+    seconds: float | None
+    """That the tasks take, on the slots that there are; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,16 @@ class StrangeStatus(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionsLate(Event):
+    """Status questions leave noticeably after their due times; seconds, over the last minute."""
+
+    mean: float
+    worst: float
+    mend: str
+    """What a person can do about it: `raise --pollers`."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobLeft(Event):
     """A job is no longer looked after in this run; it keeps its state for the next one."""
 
@@ -88,7 +110,7 @@ class Stopping(Event):
     """Nothing new is submitted in this run any more, and why."""
 
     reason: str
-    """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`."""
+    """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`, `budget`."""
     message: str
 
 

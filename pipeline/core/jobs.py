@@ -48,6 +48,8 @@ class MediaForm(StrEnum):
     """`data:image/png;base64,…`"""
     BASE64 = "base64"
     """Base64 alone; a `data:` prefix is an error there."""
+    OBJECT = "object"
+    """`{"bytesBase64Encoded": …, "mimeType": "image/png"}`"""
 
 
 @dataclass(frozen=True, slots=True)

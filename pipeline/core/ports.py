@@ -1,8 +1,11 @@
 """What the engine needs from the outside, as Protocols: the real parts and the simulated ones fit the same holes."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from pipeline.core.body import Body
 from pipeline.core.jobs import Job, StoredFile, Task, TaskReport
+from pipeline.core.money import Actual, Quote
 
 
 class Service(Protocol):
@@ -15,14 +18,14 @@ class Service(Protocol):
     def traceable(self, job: Job) -> bool:
         """Whether the job's model carries a caller's id, so that a lost submit can be looked up."""
 
-    async def prepare(self, job: Job, external_id: str | None = None) -> bytes:
+    async def prepare(self, job: Job, external_id: str | None = None) -> Body:
         """The body of the job's submit, local files encoded; free of charge.
 
-        `external_id` is our own id for the task, for traceable jobs.
+        `external_id` is our own id for the task, for traceable jobs. It may wait until other bodies are let go.
         Raises `RejectedError` where a local file is gone or has changed since the manifest was checked.
         """
 
-    async def submit(self, job: Job, body: bytes) -> Task:
+    async def submit(self, job: Job, body: Body) -> Task:
         """Send the paid request exactly once and return the accepted task.
 
         Raises `TransientError` (surely nothing was created), `RateLimitedError`, `RejectedError`, `FatalError` or
@@ -34,6 +37,16 @@ class Service(Protocol):
 
     async def find(self, external_id: str) -> Task | None:
         """Look up a task by the caller's id; None where the service says that it does not know it."""
+
+
+class Prices(Protocol):
+    """What attempts cost; free of charge, and without waiting."""
+
+    def quote(self, job: Job) -> Quote:
+        """What one attempt of the job costs, before it is bought; may be called on another thread."""
+
+    def actual(self, job: Job, usage: Mapping[str, Any]) -> Actual:
+        """What an attempt came to, by the usage that the service reports for a task that succeeded."""
 
 
 class VideoStore(Protocol):

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from pipeline.core.clock import Clock
+from pipeline.engine.ceiling import Ceiling, Stay
 from pipeline.engine.pace import Pace
-from pipeline.engine.slots import Slots
+from pipeline.engine.slots import Slot, Slots
 
 
 class Account:
@@ -25,6 +27,11 @@ class Account:
     def stopped(self) -> bool:
         """Whether nothing may be submitted any more."""
         return self._stopped.is_set()
+
+    @property
+    def most(self) -> int:
+        """Slots that may be reached, as far as anybody knows."""
+        return self._pace.most
 
     def stop(self) -> None:
         """Submit nothing more: everybody who waits to submit goes home."""
@@ -48,9 +55,9 @@ class Account:
             async with asyncio.timeout(seconds):
                 await self._stopped.wait()
 
-    def accepted(self) -> None:
-        """A submit was accepted."""
-        self._pace.accepted()
+    def accepted(self, running: int = 0) -> None:
+        """A submit was accepted while so many tasks ran."""
+        self._pace.accepted(running + self._window.in_use)
         self._apply()
 
     def rejected(self) -> None:
@@ -60,7 +67,8 @@ class Account:
 
     def rate_limited(self, retry_after: float | None, running: int) -> float:
         """A submit was refused because there are too many. Returns the pause, in seconds."""
-        return self._applied(self._pace.rate_limited(self._clock.monotonic(), retry_after, running))
+        flying = max(0, self._window.in_use - 1)
+        return self._applied(self._pace.rate_limited(self._clock.monotonic(), retry_after, running, flying))
 
     def hold(self, seconds: float) -> None:
         """Another call was told to slow down: submits wait as well."""
@@ -79,6 +87,30 @@ class Account:
         """Seconds since when submits have met nothing but outages."""
         return self._pace.outage(self._clock.monotonic())
 
+    def occupied(self, slot: Slot, kind: str, running: int) -> None:
+        """A task of this kind has come into the slot, and with it so many run: a search learns how long it stays."""
+        search = self._pace.search
+        if search is not None:
+            stay = search.began(kind, running, self._clock.monotonic())
+            slot.on_return = functools.partial(self._vacated, search, stay)
+
+    @property
+    def found(self) -> str | None:
+        """What a search for the slots has found so far, for `begin_at`; None where their number was given."""
+        return None if self._pace.search is None else self._pace.search.memory
+
+    def begin_at(self, found: str | None) -> None:
+        """Begin the search where an earlier one has ended."""
+        if self._pace.search is not None:
+            self._pace.search.recall(found)
+            self.slots.resize(self._pace.slots)
+            self._on_slots(self._pace.slots)
+
+    def _vacated(self, search: Ceiling, stay: Stay) -> None:
+        if not self.stopped:  # from then on slots come back although their tasks go on
+            search.ended(stay, self._clock.monotonic())
+            self._apply()
+
     async def _cleared(self) -> bool:
         while not self.stopped:
             now = self._clock.monotonic()
@@ -94,7 +126,8 @@ class Account:
         return pause
 
     def _apply(self) -> None:
-        if self._pace.slots != self.slots.limit:
-            self.slots.resize(self._pace.slots)
-            self._on_slots(self._pace.slots)
+        slots = self._pace.slots
+        if slots != self.slots.limit:
+            self.slots.resize(slots)
+            self._on_slots(slots)
         self._window.resize(self._pace.window)

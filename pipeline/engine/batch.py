@@ -10,11 +10,12 @@ from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import PipelineError, StoppedError, UsageError
 from pipeline.core.events import BatchEnded, BatchStarted, Listener, nobody
 from pipeline.core.jobs import Job, JobState
-from pipeline.core.ports import Service, VideoStore
+from pipeline.core.ports import Prices, Service, VideoStore
 from pipeline.engine.account import Account
 from pipeline.engine.crew import Crew
 from pipeline.engine.desk import Desk, Stop
-from pipeline.ledger import Enrolment, Ledger
+from pipeline.engine.order import Seconds
+from pipeline.ledger import Enrolment, Ledger, Reading
 from pipeline.settings import Settings
 
 _PAGE = 500  # unfinished jobs read at a time
@@ -55,12 +56,14 @@ class Batch:
         clock: Clock | None = None,
         listener: Listener = nobody,
         rng: Random | None = None,
+        seconds: Seconds = lambda _job: None,
+        prices: Prices | None = None,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         clock = clock or SystemClock()
-        self._desk = Desk(ledger, clock, listener)
-        self._crew = Crew(self._desk, ledger, service, store, settings, clock, rng or Random())  # noqa: S311 - spreads load
+        self._desk = Desk(ledger, clock, listener, prices)
+        self._crew = Crew(self._desk, ledger, service, store, settings, clock, rng or Random(), seconds)  # noqa: S311 - spreads load
         self._leave_at: float | None = None
         self._patience = asyncio.timeout(None)
 
@@ -69,15 +72,16 @@ class Batch:
         """Slots, window and pause, as they are now."""
         return self._crew.account
 
-    async def run(self, jobs: Iterable[Job]) -> Summary:
+    async def run(self, jobs: Iterable[Job], reading: Reading | None = None) -> Summary:
         """Run the batch to its end, or to a stop; what an earlier run left behind is collected first.
 
-        `jobs` streams into the ledger, whole, before the first paid call.
+        `jobs` streams into the ledger, whole, before the first paid call; where the ledger knows by the `reading` that
+        they are in it already, they are not read at all.
         Raises `UsageError` where a known row has changed, `FolderError` where the folder fails, and whatever `jobs`
         raises; nothing was submitted then, or everything submitted is on record.
         """
         with self._deadline():
-            await self._enroll(jobs)
+            await self._enroll(jobs, reading)
             try:
                 await self._recover()
                 async with asyncio.TaskGroup() as group:
@@ -113,15 +117,22 @@ class Batch:
         finally:
             timer.cancel()
 
-    async def _enroll(self, jobs: Iterable[Job]) -> None:
+    async def _enroll(self, jobs: Iterable[Job], reading: Reading | None) -> None:
         """New rows become queued jobs; known rows must not have changed, unless the settings say what then."""
-        jobs = self._unless_stopped(jobs)
-        enrolment = await self._ledger.enroll(jobs, on_changed=self._settings.on_changed, at=self._desk.now())
-        if enrolment.changed and self._settings.on_changed == "error":
-            raise UsageError(_changed_sentence(enrolment))
+        if not await self._is_enrolled(reading):
+            on_changed = self._settings.on_changed
+            enrolment = await self._ledger.enroll(self._unless_stopped(jobs), on_changed, self._desk.now(), reading)
+            if enrolment.changed and on_changed == "error":
+                raise UsageError(_changed_sentence(enrolment))
         select = self._settings.select
         if select is not None and not await self._ledger.is_selected(select):
             raise UsageError(f"no job matches --select {select!r}; nothing was submitted")
+
+    async def _is_enrolled(self, reading: Reading | None) -> bool:
+        if reading is None or reading.identity is None:
+            return False
+        last = await self._ledger.last_reading()
+        return last is not None and last.identity == reading.identity
 
     def _unless_stopped(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """A stop need not wait for the end of a long manifest: the enrolment is undone as a whole."""
@@ -133,11 +144,13 @@ class Batch:
     async def _recover(self) -> None:
         """What an earlier run left behind goes through the same doors as everything else."""
         settings, now = self._settings, self._desk.now()
+        await self._crew.recall()
         await self._ledger.recover(at=now)
         if settings.retry_failed:
             await self._ledger.retry_failed(select=settings.select, at=now)
         if settings.resubmit_unknown:
             await self._ledger.resubmit_unknown(select=settings.select, at=now)
+        await self._crew.price()
         cursor = 0
         while page := await self._ledger.unfinished(after=cursor, limit=_PAGE):
             cursor = page[-1][0]

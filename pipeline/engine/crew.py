@@ -1,22 +1,31 @@
 """The crew: one producer, N pollers and M downloaders, put together around one account."""
 
 import asyncio
+import contextlib
 from random import Random
 
 from pipeline.core.clock import Clock
-from pipeline.core.events import SlotsChanged
-from pipeline.core.jobs import JobState, Record
+from pipeline.core.errors import LedgerError, UsageError
+from pipeline.core.events import BatchPriced, SlotsChanged
+from pipeline.core.jobs import Job, JobState, Record
+from pipeline.core.money import Quote
 from pipeline.core.ports import Service, VideoStore
 from pipeline.engine.account import Account
 from pipeline.engine.backoff import Backoff
+from pipeline.engine.budget import Budget, Share, caps_of, objection, reached, spent_in
+from pipeline.engine.ceiling import Ceiling
 from pipeline.engine.desk import Desk
 from pipeline.engine.downloader import Downloaders, FetchRules
+from pipeline.engine.durations import typical
+from pipeline.engine.figures import Figures, wall_seconds
 from pipeline.engine.health import Health, HealthRules
+from pipeline.engine.memory import Memory
+from pipeline.engine.order import Seconds
 from pipeline.engine.pace import Pace
 from pipeline.engine.poller import Pollers, PollRules
 from pipeline.engine.producer import Producer, SubmitRules
 from pipeline.engine.queue import JobQueue
-from pipeline.engine.schedule import GrowingSchedule
+from pipeline.engine.schedule import LearnedSchedule
 from pipeline.ledger import Ledger
 from pipeline.settings import Settings
 
@@ -33,6 +42,7 @@ class Crew:
         settings: Settings,
         clock: Clock,
         rng: Random,
+        seconds: Seconds,
     ) -> None:
         self._desk = desk
         self._ledger = ledger
@@ -40,12 +50,44 @@ class Crew:
         self._store = store
         self._settings = settings
         self._clock = clock
+        self._seconds = seconds
         self._backoff = Backoff(maximum=settings.retry_after_ceiling, rng=rng)
         self._health = Health(HealthRules(settings.min_free_bytes, settings.max_backlog))
         self._doubtful: list[Record] = []
+        self._schedule = LearnedSchedule(settings.poll_lag, settings.status_rps)
+        self._memory = Memory(ledger, self._schedule, clock)
+        self._found_key = f"concurrency:{service.base_url}"
+        self._found: str | None = None
         self.account = self._make_account()
         self._downloaders = self._make_downloaders()
         self._pollers = self._make_pollers()
+
+    async def recall(self) -> None:
+        """Begin with what earlier runs learned about this batch's tasks."""
+        await self._memory.recall()
+        if self.account.found is not None:
+            self._found = await self._ledger.recall(self._found_key)
+            self.account.begin_at(self._found)
+
+    async def price(self) -> None:
+        """Tell what is about to be bought and what was bought before, and open the budget.
+
+        Raises `UsageError` where the jobs cannot be bought under the caps of the settings.
+        """
+        ledger, settings = self._ledger, self._settings
+        spending = await ledger.spending()
+        if any(one.unpriced for one in spending):
+            await ledger.price(self._desk.prices.quote)
+            spending = await ledger.spending()
+        figures = await self._survey(None if settings.order == "longest-first" else settings.limit)
+        caps = caps_of(settings)
+        complaint = objection(caps, figures, spending)
+        if complaint is not None:
+            raise UsageError(f"{complaint}; nothing was submitted")
+        kept = await ledger.kept()
+        shares = {one.job_id: Share(one.worst or 0, 1, one.seconds or 0) for one in kept}
+        self._desk.budget = Budget(caps, spent_in(spending), shares, (one.job_id for one in kept if one.doubted))
+        self._desk.tell(BatchPriced(self._desk.now(), figures.counts, tuple(spending), self._wall_seconds(figures)))
 
     def adopt(self, record: Record) -> None:
         """Take over a job that an earlier run bought: look its submit up, ask about its task, or fetch its videos."""
@@ -66,26 +108,68 @@ class Crew:
         producer = self._make_producer(group)
         for record in self._doubtful:
             producer.adopt(record)
-        return group.create_task(producer.run())
+        producing = group.create_task(producer.run())
+        producing.add_done_callback(lambda _: self._schedule.drain())
+        return producing
 
     def dismiss(self, reason: str) -> None:
         """Submit nothing more, ask nothing more, begin no download; what is under way goes on."""
         self.account.stop()
         self._pollers.dismiss(reason)
+        self._memory.keep()
+        self._keep_found()
         self._downloaders.dismiss(reason)
 
     def _complaint(self) -> str | None:
         return self._health.complaint(free_bytes=self._store.free_bytes(), watched=self._pollers.watched)
 
+    def _expected(self, job: Job) -> float | None:
+        """How long the job's task may take, as it was learned, or else as the catalog has it."""
+        learned = typical(self._schedule.written(), job.kind)
+        return self._seconds(job) if learned is None else learned
+
+    async def _survey(self, limit: int | None = None) -> Figures:
+        """What the queued jobs come to, the first of them where there is a limit."""
+        figures, quote = Figures(), self._desk.prices.quote
+        await self._ledger.survey(lambda job: figures.add(job, quote(job)), select=self._settings.select, limit=limit)
+        return figures
+
+    def _wall_seconds(self, figures: Figures) -> float | None:
+        slots, learned = self._settings.concurrency, self._schedule.written()
+        if slots == "auto":
+            return None
+
+        def takes(quote: Quote) -> float | None:
+            known = typical(learned, quote.kind)
+            return quote.takes if known is None else known
+
+        return wall_seconds(figures.counts, takes, slots)
+
+    async def _reached(self) -> str:
+        """Why the budget stops this run, and what it leaves."""
+        return reached(self._desk.budget, await self._survey())
+
+    def _slots_changed(self, limit: int) -> None:
+        self._desk.tell(SlotsChanged(self._desk.now(), limit))
+        self._keep_found()
+
+    def _keep_found(self) -> None:
+        """What a search for the slots has found so far, for the next run."""
+        found = self.account.found
+        if found is not None and found != self._found:
+            self._found = found
+            with contextlib.suppress(LedgerError):  # a broken ledger is told of by everybody who needs it
+                self._ledger.remember(self._found_key, found)
+
     def _make_account(self) -> Account:
         settings = self._settings
         pace = Pace(
-            settings.concurrency,
+            Ceiling() if settings.concurrency == "auto" else settings.concurrency,
             rps=settings.submit_rps,
             longest_pause=settings.retry_after_ceiling,
             backoff=self._backoff,
         )
-        return Account(pace, self._clock, on_slots=lambda limit: self._desk.tell(SlotsChanged(self._desk.now(), limit)))
+        return Account(pace, self._clock, on_slots=self._slots_changed)
 
     def _make_downloaders(self) -> Downloaders:
         settings = self._settings
@@ -106,11 +190,14 @@ class Crew:
             self._desk,
             self._health,
             self.account,
-            schedule=GrowingSchedule(settings.poll_first, settings.poll_growth, settings.poll_max),
+            schedule=self._schedule,
             backoff=self._backoff,
-            rules=PollRules(settings.task_timeout, longest_pause=settings.retry_after_ceiling),
+            rules=PollRules(
+                settings.task_timeout, longest_pause=settings.retry_after_ceiling, rate=settings.status_rps
+            ),
             clock=self._clock,
             fetch=self._downloaders.fetch,
+            learned=self._memory.learned,
         )
 
     def _make_producer(self, group: asyncio.TaskGroup) -> Producer:
@@ -120,8 +207,20 @@ class Crew:
             self._service,
             self._desk,
             self.account,
-            JobQueue(self._ledger, select=settings.select, limit=settings.limit),
+            self._make_queue(),
             self._pollers,
             self._complaint,
+            self._reached,
             SubmitRules(outage_timeout=settings.outage_timeout),
+        )
+
+    def _make_queue(self) -> JobQueue:
+        settings = self._settings
+        return JobQueue(
+            self._ledger,
+            select=settings.select,
+            limit=settings.limit,
+            order=settings.order,
+            slots=self.account.most,
+            seconds=self._expected,
         )

@@ -5,13 +5,15 @@ one ledger transition and one event. Methods that end a job return when the end 
 """
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, replace
 
+from pipeline.core.body import Body
 from pipeline.core.clock import Clock
 from pipeline.core.errors import LedgerError
 from pipeline.core.events import CallFailed, Event, JobLeft, JobMoved, Listener, Stopping
 from pipeline.core.jobs import Failure, JobState, Outcome, Record, StoredFile, Task, TaskReport
+from pipeline.core.ports import Prices
+from pipeline.engine.budget import Budget, Unpriced, Verdict
 from pipeline.ledger import Ledger
 
 
@@ -20,7 +22,7 @@ class Stop:
     """Why something is not submitted in this run any more."""
 
     reason: str
-    """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`."""
+    """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`, `budget`."""
     message: str
     account_refused: bool = False
 
@@ -28,10 +30,12 @@ class Stop:
 class Desk:
     """One method for each thing that can happen to a job."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, listener: Listener) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, listener: Listener, prices: Prices | None = None) -> None:
         self._ledger = ledger
         self._clock = clock
         self._listener = listener
+        self.prices = prices or Unpriced()
+        self.budget = Budget()
         self._in_hand: set[str] = set()
         self._empty_handed = asyncio.Event()
         self._empty_handed.set()
@@ -53,6 +57,8 @@ class Desk:
         """A job comes into the crew's hands."""
         self._in_hand.add(record.job.job_id)
         self._empty_handed.clear()
+        if record.state is not JobState.QUEUED:
+            self.budget.watch(record.job.job_id)
 
     def let_go(self, record: Record) -> None:
         """A job leaves the crew's hands."""
@@ -63,27 +69,43 @@ class Desk:
     def leave(self, record: Record, reason: str) -> None:
         """The job keeps its state for the next run."""
         self.let_go(record)
+        self.budget.close(record.job.job_id)
         self.tell(JobLeft(self.now(), record.job.job_id, record.state, reason))
 
     # -- submitting -------------------------------------------------------------------------------------------------
 
-    async def intend(self, record: Record, body: bytes, base_url: str) -> Record:
-        """Write down that the paid request is about to leave. Durable on return; cancelled, it is taken back."""
-        now = self.now()
-        digest = hashlib.sha256(body).hexdigest()
+    def affordable(self, record: Record) -> Verdict:
+        """Whether another attempt of the job keeps within the budget, as far as is known now."""
+        return self.budget.verdict(record.job.job_id, self.prices.quote(record.job))
+
+    async def intend(self, record: Record, body: Body, base_url: str) -> Record | None:
+        """Write down that the paid request is about to leave, and what it may cost; None where the budget forbids it.
+
+        What is checked is reserved in the same step, before anybody else can look. Durable on return; cancelled, it is
+        taken back.
+        """
+        now, job = self.now(), record.job
+        quote = self.prices.quote(job)
+        if not self.budget.reserve(job.job_id, quote):
+            return None
         written = self._ledger.intent(
-            record.job.job_id, base_url=base_url, body_digest=digest, at=now, external_id=record.external_id
+            job.job_id, base_url=base_url, body_digest=body.sha256, at=now, external_id=record.external_id, quote=quote
         )
         try:
             attempt = await written
         except asyncio.CancelledError:
-            self._ledger.withdraw(record.job.job_id, at=now)  # the request never left
+            self._ledger.withdraw(job.job_id, at=now)  # the request never left
+            self.budget.release(job.job_id)
             raise
         return self._moved(replace(record, state=JobState.SUBMITTING, attempt=attempt, submitted_at=now))
 
-    def withdraw(self, record: Record) -> Record:
-        """The request surely created nothing: the job is queued again, as if it had not been tried."""
-        self._ledger.withdraw(record.job.job_id, at=self.now())
+    def withdraw(self, record: Record, *, doubted: bool = False) -> Record:
+        """The request surely created nothing: the job is queued again, as if it had not been tried.
+
+        Where that was in doubt, what it may have cost stays reserved for its next try, which has the same id of ours.
+        """
+        self._ledger.withdraw(record.job.job_id, at=self.now(), doubted=doubted)
+        self.budget.release(record.job.job_id, doubted=doubted)
         return self._moved(replace(record, state=JobState.QUEUED, attempt=record.attempt - 1, submitted_at=None))
 
     async def accepted(self, record: Record, task: Task) -> Record:
@@ -101,6 +123,8 @@ class Desk:
     async def refused(self, record: Record, failure: Failure) -> None:
         """The job cannot be submitted as it is."""
         await self._ledger.refused(record.job.job_id, failure, at=self.now())
+        if record.state is JobState.SUBMITTING:
+            self.budget.release(record.job.job_id)
         self._end(record, JobState.FAILED, failure)
 
     async def lost(self, record: Record, failure: Failure) -> None:
@@ -117,7 +141,9 @@ class Desk:
 
     def finished(self, record: Record, report: TaskReport) -> Record:
         """The task ended well; its videos are to be fetched. Were this lost in a crash, we would ask again."""
-        self._ledger.finished(record.job.job_id, report, at=self.now())
+        actual = self.prices.actual(record.job, report.usage)
+        self._ledger.finished(record.job.job_id, report, at=self.now(), actual=actual)
+        self.budget.settle(record.job.job_id, actual)
         return self._moved(replace(record, state=JobState.FETCHING, report=report))
 
     async def task_failed(self, record: Record, report: TaskReport, failure: Failure) -> None:
@@ -180,6 +206,7 @@ class Desk:
         files: tuple[StoredFile, ...] = (),
     ) -> None:
         self.let_go(record)
+        self.budget.close(record.job.job_id)
         self._moved(replace(record, state=state, outcome=Outcome(state, files, failure)))
 
     def _moved(self, record: Record) -> Record:

@@ -3,16 +3,24 @@
 Three numbers come out: when the next submit may leave, how many submits may be under way at once (the window),
 and how many slots are allowed. A run begins with one submit alone, so that a wrong key or an empty account costs one
 refused request; each accepted submit doubles the window. A refused or unanswered submit closes it to one again.
+
+The slots have a hard ceiling, below which they shrink and grow back, or a search for one.
 """
 
 from pipeline.engine.backoff import Backoff
+from pipeline.engine.ceiling import Ceiling
+
+_STEPS_DOWN = 2
+"""Refusals in a row that a search answers without a pause; after more of them it was not the number of tasks."""
 
 
 class Pace:
     """One limiter for the whole account; times are monotonic seconds brought by the caller."""
 
-    def __init__(self, ceiling: int, *, rps: float | None, longest_pause: float, backoff: Backoff) -> None:
-        self._ceiling = ceiling
+    def __init__(self, ceiling: int | Ceiling, *, rps: float | None, longest_pause: float, backoff: Backoff) -> None:
+        self.search = ceiling if isinstance(ceiling, Ceiling) else None
+        """The search for a ceiling, where no number was given."""
+        self._ceiling = ceiling.most if isinstance(ceiling, Ceiling) else ceiling
         self._spacing = 1.0 / rps if rps else 0.0
         self._longest_pause = longest_pause
         self._backoff = backoff
@@ -21,12 +29,21 @@ class Pace:
         self._setbacks = 0
         self._accepted_since_change = 0
         self._outage_since: float | None = None
-        self.slots = ceiling
-        """Slots allowed now."""
+        self._slots = self._ceiling
         self.window = 1
         """Submits that may be under way at once."""
         self.lost_in_a_row = 0
         """Submits with a lost answer since the last answer of any other kind."""
+
+    @property
+    def slots(self) -> int:
+        """Slots allowed now."""
+        return self._slots if self.search is None else self.search.slots
+
+    @property
+    def most(self) -> int:
+        """Slots that may be reached, as far as anybody knows."""
+        return self._ceiling if self.search is None else self.search.hope
 
     def delay(self, now: float) -> float:
         """Seconds until the next submit may leave; 0 means now."""
@@ -36,15 +53,18 @@ class Pace:
         """A submit leaves."""
         self._next_at = max(now, self._next_at) + self._spacing
 
-    def accepted(self) -> None:
-        """A submit was accepted: open the window, and let the slots grow back by one for each full round of accepts."""
+    def accepted(self, running: int = 0) -> None:
+        """A submit was accepted, and with its task so many run: open the window.
+
+        Below a hard ceiling the slots grow back by one for each full round of accepts.
+        """
         self._answered()
         self._setbacks = 0
         self.window = min(2 * self.window, self._ceiling)
-        self._accepted_since_change += 1
-        if self.slots < self._ceiling and self._accepted_since_change >= self.slots:
-            self.slots += 1
-            self._accepted_since_change = 0
+        if self.search is None:
+            self._grow_back()
+        else:
+            self.search.accepted(running)
 
     def rejected(self) -> None:
         """A submit was refused for its own sake: the account is fine."""
@@ -52,13 +72,21 @@ class Pace:
         self._setbacks = 0
         self.window = min(2 * self.window, self._ceiling)
 
-    def rate_limited(self, now: float, retry_after: float | None, running: int) -> float:
+    def rate_limited(self, now: float, retry_after: float | None, running: int, flying: int = 0) -> float:
         """The service asks to slow down: pause, and allow no more slots than tasks that run. Returns the pause.
 
-        Of several refusals that fall into one pause only the first counts: they answer the same burst.
+        Of several refusals that fall into one pause only the first counts: they answer the same burst. A search takes
+        the other submits that are `flying` for tasks that run. Where it may have met the service's limit there is no
+        pause: the job is tried once more, and then waits for a task to end.
         """
         self._answered()
-        if now >= self._paused_until:
+        if self.search is not None:
+            explained = self.search.refused(running + flying)
+            if explained and retry_after is None and self._setbacks < _STEPS_DOWN:
+                self._setbacks += 1
+                self.window = 1
+                return 0.0
+        elif now >= self._paused_until:
             self._shrink(running)
         return self._pause(now, min(retry_after or 0.0, self._longest_pause))
 
@@ -94,6 +122,12 @@ class Pace:
         self._paused_until = max(self._paused_until, now + wait)
         return self._paused_until - now
 
+    def _grow_back(self) -> None:
+        self._accepted_since_change += 1
+        if self._slots < self._ceiling and self._accepted_since_change >= self._slots:
+            self._slots += 1
+            self._accepted_since_change = 0
+
     def _shrink(self, running: int) -> None:
-        self.slots = max(1, min(self.slots, max(running, self.slots * 7 // 10)))
+        self._slots = max(1, min(self._slots, max(running, self._slots * 7 // 10)))
         self._accepted_since_change = 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.core.clock import Clock
 from pipeline.core.errors import FatalError, RateLimitedError, RejectedError, ServiceError
-from pipeline.core.events import StrangeStatus
+from pipeline.core.events import QuestionsLate, StrangeStatus
 from pipeline.core.jobs import Failure, Record, Stage, Task, TaskReport, TaskState
 from pipeline.core.ports import Service
 from pipeline.engine.account import Account
@@ -13,7 +13,9 @@ from pipeline.engine.backoff import Backoff
 from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.due import DueQueue
 from pipeline.engine.health import Health
-from pipeline.engine.schedule import Schedule
+from pipeline.engine.lateness import Lateness
+from pipeline.engine.learned import observed
+from pipeline.engine.schedule import Course, Schedule
 from pipeline.engine.slots import Slot
 from pipeline.modelverse.wire import task_failure
 
@@ -34,6 +36,12 @@ class PollRules:
     """Successes without a URL after which the job has failed."""
     longest_pause: float = 60.0
     """No pause that the service asks for is longer."""
+    rate: float | None = None
+    """Questions per second at most."""
+    too_late: float = 1.0
+    """Questions that leave so much after their due times, on average, are told of."""
+    told_every: float = 10.0
+    """…and so often."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,8 +51,10 @@ class Watch:
     record: Record
     task: Task
     slot: Slot
-    born: float
-    """Loop time of the submit's answer; lies in the past of an adopted task."""
+    course: Course
+    """As the schedule follows it, on loop time; its birth lies in the past of an adopted task."""
+    due: float = 0.0
+    """Loop time of the next question."""
     asked: int = 0
     """Answers so far."""
     failures: int = 0
@@ -72,6 +82,7 @@ class Pollers:
         rules: PollRules,
         clock: Clock,
         fetch: Callable[[Record], None],
+        learned: Callable[[], None],
     ) -> None:
         self._service = service
         self._desk = desk
@@ -82,7 +93,10 @@ class Pollers:
         self._clock = clock
         self._fetch = fetch
         self._account = account
-        self._due: DueQueue[Watch] = DueQueue()
+        self._learned = learned
+        self._due: DueQueue[Watch] = DueQueue(rules.rate)
+        self._lateness = Lateness()
+        self._tell_at = 0.0
         self._paused_until = 0.0
         self._dismissed: str | None = None
         self.watched = 0
@@ -92,11 +106,11 @@ class Pollers:
         """Look after a running task from now on; the slot comes with it."""
         if record.task is None:
             raise ValueError(f"job {record.job.job_id} has no task to watch")
+        now = self._clock.monotonic()
         age = max(0.0, self._clock.time() - (record.submitted_at or self._clock.time()))
-        watch = Watch(record, record.task, slot, born=self._clock.monotonic() - age)
+        watch = Watch(record, record.task, slot, Course(record.job.kind, born=now - age))
         self.watched += 1
-        fresh = age < self._schedule.delay(asked=0, age=0.0)
-        self._ask_in(watch, self._schedule.delay(asked=0, age=age) if fresh else 0.0)
+        self._ask_in(watch, self._schedule.begin(watch.course, now))
 
     def dismiss(self, reason: str) -> None:
         """Ask no more: every task is left for the next run, its slot given back."""
@@ -120,6 +134,7 @@ class Pollers:
         if wait > 0:
             self._ask_in(watch, wait)
             return
+        self._note_lateness(watch)
         try:
             report = await self._service.status(watch.task)
         except ServiceError as error:
@@ -127,12 +142,25 @@ class Pollers:
         else:
             await self._answered(watch, report)
 
+    def _note_lateness(self, watch: Watch) -> None:
+        now = self._clock.monotonic()
+        self._lateness.note(now, max(0.0, now - watch.due))
+        if now < self._tell_at:
+            return
+        self._tell_at = now + self._rules.told_every
+        late = self._lateness.lately(now)
+        if late.mean > self._rules.too_late:
+            mend = "raise --pollers" if self._rules.rate is None else "raise status_rps or --pollers"
+            self._desk.tell(QuestionsLate(self._desk.now(), late.mean, late.worst, mend))
+
     # -- an answer --------------------------------------------------------------------------------------------------
 
     async def _answered(self, watch: Watch, report: TaskReport) -> None:
         self._health.failed_questions = 0
         watch.asked += 1
         watch.failures = watch.refusals = watch.fatal_answers = 0
+        if report.state.ended and not watch.empty_answers:
+            self._learn(watch.course, report)
         if report.state is TaskState.SUCCEEDED and report.urls:
             self._give_up_slot(watch)
             self._fetch(self._desk.finished(watch.record, report))
@@ -145,18 +173,28 @@ class Pollers:
         else:
             self._not_yet(watch, report)
 
+    def _learn(self, course: Course, report: TaskReport) -> None:
+        """What the end of a task says about others of its kind."""
+        now = self._clock.monotonic()
+        after = None if course.seen is None else course.seen - course.born
+        self._schedule.ended(course, now, observed(report.submit_time, report.finish_time, after, now - course.born))
+        self._learned()
+
     def _not_yet(self, watch: Watch, report: TaskReport) -> None:
         """The task goes on, as far as we can tell."""
-        if report.state is TaskState.SUCCEEDED:
+        now, patience = self._clock.monotonic(), 0.0
+        if report.state is TaskState.SUCCEEDED:  # its URLs may come minutes later; the schedule knows ends only
             watch.empty_answers += 1
+            patience = self._backoff.delay(watch.empty_answers + 2)
+        self._schedule.saw(watch.course, now, report.state)
         if report.state is TaskState.UNRECOGNISED and not watch.strange:
             watch.strange = True
             self._desk.tell(StrangeStatus(self._desk.now(), watch.record.job.job_id, report.word))
-        age = self._clock.monotonic() - watch.born
+        age = now - watch.course.born
         if age > self._rules.task_timeout and watch.asked >= self._rules.asked_at_least:
             self._leave(watch, f"it has been running for {age:,.0f} s")
         else:
-            self._ask_in(watch, self._schedule.delay(asked=watch.asked, age=age))
+            self._ask_in(watch, max(self._schedule.delay(watch.course, now), patience))
 
     # -- no answer --------------------------------------------------------------------------------------------------
 
@@ -178,7 +216,7 @@ class Pollers:
         await self._after_silence(watch, error, wait)
 
     async def _after_silence(self, watch: Watch, error: ServiceError, wait: float) -> None:
-        age = self._clock.monotonic() - watch.born
+        age = self._clock.monotonic() - watch.course.born
         if watch.refusals >= self._rules.refusals:
             self._give_up_slot(watch)
             await self._desk.vanished(watch.record, _vanished(watch.task, error))
@@ -196,12 +234,14 @@ class Pollers:
         if self._dismissed is not None:
             self._leave(watch, self._dismissed)
         else:
-            self._due.put(watch, self._clock.monotonic() + seconds)
+            watch.due = self._clock.monotonic() + seconds
+            self._due.put(watch, watch.due)
 
     def _give_up_slot(self, watch: Watch) -> None:
         """The task needs no slot and no question any more."""
         self.watched -= 1
         watch.over = True
+        self._schedule.leave(watch.course)
         watch.slot.give_back()
 
     def _leave(self, watch: Watch, reason: str) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import functools
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 
+from pipeline.core.body import Body
 from pipeline.core.errors import (
     AmbiguousError,
     FatalError,
@@ -19,6 +20,7 @@ from pipeline.core.events import SubmittingPaused, SubmittingResumed
 from pipeline.core.jobs import Failure, Record, Stage, Task
 from pipeline.core.ports import Service
 from pipeline.engine.account import Account
+from pipeline.engine.budget import Verdict
 from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.poller import Pollers
 from pipeline.engine.queue import JobQueue
@@ -53,6 +55,7 @@ class Producer:
         jobs: JobQueue,
         pollers: Pollers,
         complaint: Callable[[], str | None],
+        reached: Callable[[], Awaitable[str]],
         rules: SubmitRules,
     ) -> None:
         self._crew = crew
@@ -62,6 +65,7 @@ class Producer:
         self._jobs = jobs
         self._pollers = pollers
         self._complaint = complaint
+        self._reached = reached
         self._rules = rules
 
     async def run(self) -> None:
@@ -88,7 +92,7 @@ class Producer:
         record = None
         try:
             if await self._healthy():
-                record = await self._jobs.next()
+                record = await self._affordable(await self._jobs.next())
         finally:
             if record is None:
                 slot.give_back()
@@ -115,17 +119,49 @@ class Producer:
             await self._account.wait(self._rules.unhealthy_wait)
         return False
 
+    async def _affordable(self, record: Record | None) -> Record | None:
+        """The job, once the budget allows it; None where that is never so, and submitting then has stopped.
+
+        Attempts that are under way count at their worst: when they end, something of them may come back.
+        """
+        if record is None:
+            return None
+        while not self._account.stopped:
+            verdict = self._desk.affordable(record)
+            if verdict is Verdict.FITS:
+                return record
+            if verdict is Verdict.NEVER:
+                self.stop(Stop("budget", await self._reached()))
+                break
+            await self._account.wait(self._rules.unhealthy_wait)
+        self._jobs.hand_back(record, first=True)
+        return None
+
     def _start(self, work: Coroutine[None, None, Record | None], slot: Slot) -> None:
         self._crew.create_task(work).add_done_callback(functools.partial(self._hand_over, slot))
 
     async def _submit(self, record: Record) -> Record | None:
         """See one job to its task, or to whatever else becomes of it."""
-        async with self._account.turn() as cleared:
-            if not cleared or not self._jobs.wanted(record) or self._complaint() is not None:
-                self._hand_back(record)
-                return None
-            bought = await self._buy(record)
+        named = self._named(record)
+        try:  # before the turn: who waits for room for a picture keeps nobody from submitting
+            body = await self._service.prepare(named.job, named.external_id)
+        except RejectedError as error:  # this machine refused, which says nothing about the account
+            await self._desk.refused(named, _failure(error))
+            self._jobs.settled()
+            return None
+        with body:
+            async with self._account.turn() as cleared:
+                if not cleared or not self._jobs.wanted(record) or self._complaint() is not None:
+                    self._hand_back(record)
+                    return None
+                bought = await self._buy(record, named, body)
         return await self._trace(bought) if isinstance(bought, _Doubt) else bought
+
+    def _named(self, record: Record) -> Record:
+        """The job with our own id for its next task, where its model carries one."""
+        if record.external_id is None and self._service.traceable(record.job):
+            return replace(record, external_id=_external_id(record, self._desk.now()))
+        return record
 
     def _hand_over(self, slot: Slot, submit: "asyncio.Task[Record | None]") -> None:
         """The slot goes with the task, or back: also where the submit was cancelled before its first step."""
@@ -134,35 +170,31 @@ class Producer:
             slot.give_back()
         else:
             self._jobs.settled()
+            self._account.occupied(slot, running.job.kind, self._pollers.watched + 1)
             self._pollers.watch(running, slot)
 
-    async def _buy(self, record: Record) -> "Record | _Doubt | None":
-        """One paid try: body, intent, request, task id. None where the job did not become a task."""
-        again = record.external_id is not None
-        if not again and self._service.traceable(record.job):
-            record = replace(record, external_id=_external_id(record, self._desk.now()))
+    async def _buy(self, queued: Record, record: Record, body: Body) -> "Record | _Doubt | None":
+        """One paid try: intent, request, task id. None where the job did not become a task."""
         try:
-            body = await self._service.prepare(record.job, record.external_id)
-        except RejectedError as error:  # this machine refused, which says nothing about the account
-            await self._desk.refused(record, _failure(error))
-            self._jobs.settled()
-            return None
-        try:
-            record = await self._desk.intend(record, body, self._service.base_url)
+            intended = await self._desk.intend(record, body, self._service.base_url)
+            if intended is None:  # the budget went to others meanwhile: `_affordable` waits, or stops
+                self._hand_back(queued)
+                return None
+            record = intended
             if self._account.stopped or not self._jobs.wanted(record):
                 self._hand_back(self._desk.withdraw(record))
                 return None
             task = await self._send(record, body)
         except RejectedError as error:
-            if again and error.scope is Scope.JOB:  # our id may be taken by the task of the answer that was lost before
-                return _Doubt(record, error)
+            if queued.external_id is not None and error.scope is Scope.JOB:
+                return _Doubt(record, error)  # our id may be taken by the task of the answer that was lost before
             return await self._refused(record, error)
         except ServiceError as error:
             return await self._refused(record, error)
-        self._account.accepted()
+        self._account.accepted(self._pollers.watched)
         return await self._desk.accepted(record, task)
 
-    async def _send(self, record: Record, body: bytes) -> Task:
+    async def _send(self, record: Record, body: Body) -> Task:
         """The paid request, exactly once."""
         try:
             return await self._service.submit(record.job, body)
@@ -243,12 +275,12 @@ class Producer:
         if isinstance(doubt.error, RejectedError):
             await self._refused(doubt.record, doubt.error)
         else:
-            self._again(doubt.record, doubt.error, 0.0, first=True)
+            self._again(doubt.record, doubt.error, 0.0, first=True, doubted=True)
 
-    def _again(self, record: Record, error: ServiceError, pause: float, *, first: bool) -> None:
+    def _again(self, record: Record, error: ServiceError, pause: float, *, first: bool, doubted: bool = False) -> None:
         """Surely nothing was created: the job goes back into the queue until the pause is over."""
         self._desk.call_failed("submit", record, error.code, error.message, pause)
-        self._hand_back(self._desk.withdraw(record), first=first)
+        self._hand_back(self._desk.withdraw(record, doubted=doubted), first=first)
 
     def _hand_back(self, record: Record, *, first: bool = True) -> None:
         self._desk.let_go(record)

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 
 class Slot:
     """One unit of concurrency. It has one owner at a time, and `give_back` is the one way to return it."""
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_slots", "on_return")
 
     def __init__(self, slots: "Slots") -> None:
         self._slots: Slots | None = slots
+        self.on_return: Callable[[], None] | None = None
+        """Called when the slot has come back."""
 
     def give_back(self) -> None:
         """Return the slot. A second call is a bug and raises RuntimeError."""
@@ -18,6 +21,8 @@ class Slot:
             raise RuntimeError("this slot was given back before")
         slots, self._slots = self._slots, None
         slots._returned()
+        if self.on_return is not None:
+            self.on_return()
 
 
 class Slots:

@@ -1,13 +1,18 @@
 """The only truth about a batch: one SQLite file per output folder, and results.jsonl as an export of it."""
 
-from pipeline.ledger.enrolment import ChangedJob, Enrolment, OnChanged
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.queries import FailureGroup, Run, UnknownJob
+from typing import TYPE_CHECKING, Any
+
+from pipeline.ledger.enrolment import ChangedJob, Enrolment, OnChanged, Reading
+from pipeline.ledger.purchases import Kept
+from pipeline.ledger.queries import FailureGroup, Known, Run, UnknownJob
 from pipeline.ledger.reader import LedgerReader
 from pipeline.ledger.results import RESULTS_NAME, rebuild
 from pipeline.ledger.schema import LEDGER_NAME
 from pipeline.ledger.transitions import LedgerConflictError, Recovery
-from pipeline.ledger.writer import Committer, InlineCommitter
+
+if TYPE_CHECKING:  # the same names as below, for type checkers: whoever only looks does not wait for asyncio
+    from pipeline.ledger.ledger import Ledger
+    from pipeline.ledger.writer import Committer, InlineCommitter
 
 __all__ = [
     "LEDGER_NAME",
@@ -17,12 +22,30 @@ __all__ = [
     "Enrolment",
     "FailureGroup",
     "InlineCommitter",
+    "Kept",
+    "Known",
     "Ledger",
     "LedgerConflictError",
     "LedgerReader",
     "OnChanged",
+    "Reading",
     "Recovery",
     "Run",
     "UnknownJob",
     "rebuild",
 ]
+
+_HOMES = {
+    "Committer": "pipeline.ledger.writer",
+    "InlineCommitter": "pipeline.ledger.writer",
+    "Ledger": "pipeline.ledger.ledger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name that writes when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipeline.ledger' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -4,7 +4,6 @@ import json
 import re
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,10 +26,11 @@ T = TypeVar("T")
 
 _STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """Characters that JSON lets pass: C1 controls, line separators, marks of direction. They stand in texts only."""
+_LONE = "\\ud"
+"""How the standard library begins an escaped lone surrogate; msgspec never escapes a character that UTF-8 has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(msgspec.Struct, frozen=True):
     """The part of a job that no question is ever asked about: one JSON column."""
 
     model: str
@@ -39,6 +39,19 @@ class Spec:
     metadata: Mapping[str, Any]
     source: Source
     files: tuple[LocalFile, ...]
+
+
+class Bought(msgspec.Struct, frozen=True):
+    """What a results line repeats of a spec: passed on as JSON, because nobody looks into it on the way."""
+
+    model: msgspec.Raw
+    input: msgspec.Raw
+    parameters: msgspec.Raw
+    metadata: msgspec.Raw
+    source: msgspec.Raw
+
+
+_BOUGHT = msgspec.json.Decoder(Bought)
 
 
 # -- JSON -----------------------------------------------------------------------------------------------------------
@@ -62,15 +75,17 @@ def from_json(text: str, kind: type[T]) -> T:
         return msgspec.convert(json.loads(text), kind)
 
 
-def to_clean_json(value: object) -> str:
-    """JSON that every strict reader accepts: a lone surrogate becomes U+FFFD, a number that is none becomes null.
+def to_strict_json(text: str) -> str:
+    """What `to_json` wrote, for every strict reader: lone surrogates become U+FFFD, what is no number becomes null."""
+    if _LONE not in text:
+        return text
+    return msgspec.json.encode(_well_formed(json.loads(text))).decode()
 
-    It is also safe to look at: what could steer a terminal, or turn its writing direction, is escaped.
-    """
-    try:
-        text = msgspec.json.encode(value).decode()
-    except UnicodeEncodeError:
-        text = msgspec.json.encode(_well_formed(msgspec.to_builtins(value))).decode()
+
+def steerless(text: str) -> str:
+    """JSON that is safe to look at: what could steer a terminal, or turn its writing direction, is escaped."""
+    if text.isascii() and "\x7f" not in text:
+        return text
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -97,11 +112,28 @@ def spec_of(job: Job) -> str:
     return to_json(Spec(job.model, job.input, job.parameters, job.metadata, job.source, job.files))
 
 
+def kind_of(job: Job) -> str:
+    """The kind column of a job."""
+    kind = job.kind
+    return kind if kind.isascii() else well_formed(kind)
+
+
+def kind_of_spec(text: str) -> str:
+    """The kind column of a job that is known by its spec column only."""
+    spec = from_json(text, Spec)
+    return kind_of(Job("", "", spec.model, spec.input, spec.parameters, "", spec.source))
+
+
+def bought_by(spec: str) -> Bought:
+    """What a spec column says of the purchase, as strict JSON."""
+    return _BOUGHT.decode(to_strict_json(spec))
+
+
 def record_of(row: sqlite3.Row) -> Record:
     """The record that a whole row of `jobs` makes."""
     state = JobState(row["state"])
     return Record(
-        job=_job_of(row),
+        job=job_of(row),
         state=state,
         attempt=row["attempt"],
         task=_task_of(row),
@@ -117,7 +149,8 @@ def files_of(text: str) -> tuple[StoredFile, ...]:
     return from_json(text, tuple[StoredFile, ...])
 
 
-def _job_of(row: sqlite3.Row) -> Job:
+def job_of(row: sqlite3.Row) -> Job:
+    """The job of a row of `jobs` that has its id, digest, output and spec."""
     spec = from_json(row["spec"], Spec)
     return Job(
         job_id=row["job_id"],

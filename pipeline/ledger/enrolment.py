@@ -7,12 +7,13 @@ from typing import Literal
 
 from pipeline.core.errors import UsageError
 from pipeline.core.jobs import ENDED, Job, JobState, Source, Stage
-from pipeline.ledger.codec import Spec, from_json, spec_of
-from pipeline.ledger.transitions import requeue
+from pipeline.ledger.codec import Spec, from_json, kind_of, spec_of, to_json
+from pipeline.ledger.queries import recall
+from pipeline.ledger.transitions import forget, remember, requeue
 
 OnChanged = Literal["error", "keep", "rerun"]
 
-_NAMED = 20
+NAMED = 20
 """So many changed jobs or collisions are named; the rest is counted."""
 
 
@@ -43,17 +44,37 @@ class Enrolment:
     changed_total: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A whole reading of a manifest: the next run knows the same manifest again by it, and need not read a row."""
+
+    identity: str | None
+    """Of everything that decides the jobs but local files (`Manifest.identity`); None where nobody can tell."""
+    warnings: tuple[str, ...] = ()
+    """What its check had to say."""
+
+
 @dataclass(slots=True)
 class _Tally:
     new: int = 0
     known: int = 0
+    last_was_new: bool = True
+    """Whether the row before this one was."""
     written: bool = False
     """Whether any output may have entered the ledger."""
+    settled: bool = True
+    """Whether enrolling the same rows again could change nothing, whatever becomes of the jobs until then."""
     changed: list[ChangedJob] = field(default_factory=list)
     changed_total: int = 0
 
 
-def enroll(connection: sqlite3.Connection, jobs: Iterable[Job], on_changed: OnChanged, at: float) -> Enrolment:
+def enroll(
+    connection: sqlite3.Connection,
+    jobs: Iterable[Job],
+    on_changed: OnChanged,
+    at: float,
+    reading: Reading | None = None,
+) -> Enrolment:
     """Enroll the jobs inside the current transaction, or leave it as it was.
 
     A job has changed where its digest differs. `error`: nothing is enrolled, and the answer names the changed jobs.
@@ -65,6 +86,9 @@ def enroll(connection: sqlite3.Connection, jobs: Iterable[Job], on_changed: OnCh
 
     Jobs whose rows have left the manifest stay. Raises `UsageError` where two jobs would write the same output, and
     whatever iterating over `jobs` raises.
+
+    The reading that the jobs come from is remembered (`last_reading`) where it can stand for them: none of them has
+    changed, and none names a local file, whose bytes are known to nobody but who reads them again.
     """
     connection.execute("SAVEPOINT enrolment")
     try:
@@ -73,6 +97,7 @@ def enroll(connection: sqlite3.Connection, jobs: Iterable[Job], on_changed: OnCh
             _enroll_one(connection, job, on_changed, at, tally)
         if tally.written:
             _refuse_collisions(connection)
+        _remember_reading(connection, reading if tally.settled and not tally.changed_total else None)
     except BaseException:
         _undo(connection)
         raise
@@ -89,23 +114,67 @@ def _undo(connection: sqlite3.Connection) -> None:
         connection.execute("RELEASE enrolment")
 
 
+# -- the reading ----------------------------------------------------------------------------------------------------
+
+_READING = "manifest read whole"
+
+
+def last_reading(connection: sqlite3.Connection) -> Reading | None:
+    """The reading that the last enrolment was made of, where it can stand for its rows."""
+    text = recall(connection, _READING)
+    return None if text is None else from_json(text, Reading)
+
+
+def _remember_reading(connection: sqlite3.Connection, reading: Reading | None) -> None:
+    if reading is None or reading.identity is None:
+        forget(connection, _READING)
+    else:
+        remember(connection, _READING, to_json(reading))
+
+
 # -- one row --------------------------------------------------------------------------------------------------------
 
 _KNOWN = "SELECT seq, digest, state, output, spec, failure_stage FROM jobs WHERE job_id = ?"
-_INSERT = "INSERT INTO jobs (job_id, digest, output, spec, state, moved_at) VALUES (?, ?, ?, ?, 'queued', ?)"
-_DESCRIBE = "UPDATE jobs SET digest = ?, output = ?, spec = ? WHERE seq = ?"
+_INSERT = """
+    INSERT INTO jobs (job_id, digest, output, spec, kind, state, moved_at) VALUES (?, ?, ?, ?, ?, 'queued', ?)
+    ON CONFLICT (job_id) DO NOTHING
+"""
+_DESCRIBE = "UPDATE jobs SET digest = ?, output = ?, spec = ?, kind = ? WHERE seq = ?"
 
 
 def _enroll_one(connection: sqlite3.Connection, job: Job, on_changed: OnChanged, at: float, tally: _Tally) -> None:
+    """A row is taken for what the one before it was, new or known: one statement a row, seldom two."""
+    if job.files:
+        tally.settled = False
+    if tally.last_was_new and _insert(connection, job, at, tally):
+        return
     row = connection.execute(_KNOWN, (job.job_id,)).fetchone()
     if row is None:
-        connection.execute(_INSERT, (job.job_id, job.digest, job.output, spec_of(job), at))
-        tally.new += 1
-        tally.written = True
-    elif row["digest"] == job.digest:
+        _insert(connection, job, at, tally)
+    else:
+        tally.last_was_new = False
+        _meet_known(connection, row, job, on_changed, at, tally)
+
+
+def _insert(connection: sqlite3.Connection, job: Job, at: float, tally: _Tally) -> bool:
+    """Whether the job was new."""
+    row = (job.job_id, job.digest, job.output, spec_of(job), kind_of(job), at)
+    if connection.execute(_INSERT, row).rowcount == 0:
+        return False
+    tally.new += 1
+    tally.written = tally.last_was_new = True
+    return True
+
+
+def _meet_known(
+    connection: sqlite3.Connection, row: sqlite3.Row, job: Job, on_changed: OnChanged, at: float, tally: _Tally
+) -> None:
+    if row["digest"] == job.digest:
         tally.known += 1
         if _may_be_described_anew(row):
             _describe(connection, row, job, tally)
+        elif row["state"] != JobState.DONE and (row["output"], row["spec"]) != (job.output, spec_of(job)):
+            tally.settled = False
     else:
         _meet_changed(connection, row, job, on_changed, at, tally)
 
@@ -119,8 +188,13 @@ def _may_be_described_anew(row: sqlite3.Row) -> bool:
 def _describe(connection: sqlite3.Connection, row: sqlite3.Row, job: Job, tally: _Tally) -> None:
     spec = spec_of(job)
     if (row["output"], row["spec"]) != (job.output, spec):
-        connection.execute(_DESCRIBE, (job.digest, job.output, spec, row["seq"]))
+        connection.execute(_DESCRIBE, (job.digest, job.output, spec, kind_of(job), row["seq"]))
         tally.written = True
+
+
+def changed_job(job: Job, state: JobState, was: Spec) -> ChangedJob:
+    """What the row of a job in this state buys otherwise than what was enrolled."""
+    return ChangedJob(job.job_id, job.source, state, was.source, _differences(was, job))
 
 
 def _differences(was: Spec, job: Job) -> tuple[str, ...]:
@@ -136,9 +210,8 @@ def _meet_changed(
 ) -> None:
     state = JobState(row["state"])
     tally.changed_total += 1
-    if len(tally.changed) < _NAMED:
-        was = from_json(row["spec"], Spec)
-        tally.changed.append(ChangedJob(job.job_id, job.source, state, was.source, _differences(was, job)))
+    if len(tally.changed) < NAMED:
+        tally.changed.append(changed_job(job, state, from_json(row["spec"], Spec)))
     if on_changed == "rerun" and (state is JobState.QUEUED or state in ENDED):
         _describe(connection, row, job, tally)
         requeue(connection, [row["seq"]], at)
@@ -160,11 +233,11 @@ _OWNERS = """
 
 def _refuse_collisions(connection: sqlite3.Connection) -> None:
     """Looked for once, at the end, so that two queued jobs may swap their outputs."""
-    outputs = [output for (output,) in connection.execute(_COLLISIONS, (_NAMED + 1,))]
+    outputs = [output for (output,) in connection.execute(_COLLISIONS, (NAMED + 1,))]
     if not outputs:
         return
-    lines = [_collision(connection, output) for output in outputs[:_NAMED]]
-    if len(outputs) > _NAMED:
+    lines = [_collision(connection, output) for output in outputs[:NAMED]]
+    if len(outputs) > NAMED:
         lines.append("… and more")
     raise UsageError("\n".join(lines))
 

@@ -14,8 +14,10 @@ from typing import Literal, Self
 
 from pipeline.core.errors import LedgerError
 from pipeline.core.jobs import Failure, Job, JobState, Record, StoredFile, Task, TaskReport
-from pipeline.ledger import enrolment, queries, transitions
-from pipeline.ledger.enrolment import Enrolment, OnChanged
+from pipeline.core.money import Actual, Quote, Spending
+from pipeline.ledger import enrolment, purchases, queries, transitions
+from pipeline.ledger.enrolment import Enrolment, OnChanged, Reading
+from pipeline.ledger.purchases import Kept
 from pipeline.ledger.transitions import Recovery
 from pipeline.ledger.writer import Committer, InlineCommitter
 
@@ -94,14 +96,22 @@ class Ledger:
 
     # -- enrolling and beginning ------------------------------------------------------------------------------------
 
-    def enroll(self, jobs: Iterable[Job], on_changed: OnChanged, at: float) -> asyncio.Future[Enrolment]:
+    def enroll(
+        self, jobs: Iterable[Job], on_changed: OnChanged, at: float, reading: Reading | None = None
+    ) -> asyncio.Future[Enrolment]:
         """Enroll a manifest's jobs in one transaction; `jobs` is iterated on the ledger's thread and never held whole.
 
         With `error`, a changed job means that nothing is enrolled; the answer names the changed ones. What else happens
         to changed rows stands at `enrolment.enroll`. Raises `UsageError` where two jobs would write the same output,
         and whatever iterating raises; then, too, nothing is enrolled.
+
+        `reading` says by what the manifest can be known again; `last_reading` tells it where nothing speaks against it.
         """
-        return self._enqueue(enrolment.enroll, jobs, on_changed, at)
+        return self._enqueue(enrolment.enroll, jobs, on_changed, at, reading)
+
+    def last_reading(self) -> asyncio.Future[Reading | None]:
+        """The reading that the last enrolment was made of, where enrolling the same again would change nothing."""
+        return self._enqueue(enrolment.last_reading)
 
     def recover(self, at: float) -> asyncio.Future[Recovery]:
         """submitting → unknown, and failed at a download that was not given up → fetching. Once, before the crew."""
@@ -129,12 +139,20 @@ class Ledger:
         """Whether the shell pattern matches any job, whatever its state."""
         return self._enqueue(queries.is_selected, select)
 
-    def queued(self, *, select: str | None = None, after: int = 0, limit: int) -> asyncio.Future[queries.Page]:
+    def kinds(self, select: str | None = None) -> asyncio.Future[dict[str, int]]:
+        """How many queued jobs that match the shell pattern are of each `Job.kind`; kinds without any are left out."""
+        return self._enqueue(queries.kinds, select)
+
+    def queued(
+        self, *, select: str | None = None, after: int = 0, limit: int, kind: str | None = None
+    ) -> asyncio.Future[queries.Page]:
         """Up to `limit` queued jobs that match the shell pattern, each with its cursor, in the order of enrolment.
 
-        A job that is queued again while the cursor is beyond it is not met again in this pass.
+        With `kind`, only jobs of that `Job.kind`; the cursors of a kind and of all are the same scale. A page ends
+        early where its jobs are heavy, and the pass is over with the first empty page. A job that is queued again
+        while the cursor is beyond it is not met again in this pass.
         """
-        return self._enqueue(queries.queued, select, after, limit)
+        return self._enqueue(queries.queued, select, after, limit, kind)
 
     def unfinished(self, *, after: int = 0, limit: int) -> asyncio.Future[queries.Page]:
         """Up to `limit` jobs in submitting, running or fetching, each with its cursor, in the order of enrolment."""
@@ -148,6 +166,43 @@ class Ledger:
         """The first `limit` jobs in a state."""
         return self._enqueue(queries.records, state, limit)
 
+    # -- what attempts cost -----------------------------------------------------------------------------------------
+
+    def spending(self) -> asyncio.Future[list[Spending]]:
+        """What all attempts of this folder came to, by currency."""
+        return self._enqueue(purchases.spending)
+
+    def kept(self) -> asyncio.Future[list[Kept]]:
+        """The attempts whose worst case is held back and that a run may still learn something about."""
+        return self._enqueue(purchases.kept)
+
+    def price(self, quote: Callable[[Job], Quote]) -> asyncio.Future[int]:
+        """Price what was bought without a price. Returns for how many attempts nothing is known today either.
+
+        `quote` is called on the ledger's thread.
+        """
+        return self._enqueue(purchases.price, quote)
+
+    def survey(self, see: Callable[[Job], None], *, select: str | None, limit: int | None) -> asyncio.Future[None]:
+        """Show every queued job that matches the shell pattern, in the order of enrolment; never all in memory.
+
+        `see` is called on the ledger's thread.
+        """
+        return self._enqueue(queries.survey, see, select, limit)
+
+    # -- what runs remember -----------------------------------------------------------------------------------------
+
+    def remember(self, key: str, text: str) -> asyncio.Future[None]:
+        """Keep a text (JSON, say) for later runs under a key of the caller's; it replaces what the key held.
+
+        Durable when awaited, and there is no need to await it. Texts of megabytes are what `jobs` is for, not this.
+        """
+        return self._enqueue(transitions.remember, key, text)
+
+    def recall(self, key: str) -> asyncio.Future[str | None]:
+        """What was last remembered under the key, by this run or an earlier one; None where nothing was."""
+        return self._enqueue(queries.recall, key)
+
     # -- submitting -------------------------------------------------------------------------------------------------
 
     def intent(
@@ -158,10 +213,11 @@ class Ledger:
         body_digest: str,
         at: float,
         external_id: str | None = None,
+        quote: Quote | None = None,
         owner: str = "local",
         epoch: int = 0,
     ) -> asyncio.Future[int]:
-        """queued → submitting. Await it before the request leaves; returns the number of the attempt."""
+        """queued → submitting, with what it may cost. Await it before the request leaves; returns the attempt."""
         return self._enqueue(
             transitions.intent,
             job_id,
@@ -171,11 +227,12 @@ class Ledger:
             owner=owner,
             epoch=epoch,
             external_id=external_id,
+            quote=quote,
         )
 
-    def withdraw(self, job_id: str, at: float) -> asyncio.Future[None]:
-        """submitting → queued: surely nothing was created, so the attempt is not counted."""
-        return self._enqueue(transitions.withdraw, job_id, at)
+    def withdraw(self, job_id: str, at: float, *, doubted: bool = False) -> asyncio.Future[None]:
+        """submitting → queued: surely nothing was created; where that was ever in doubt, its price stays held back."""
+        return self._enqueue(transitions.withdraw, job_id, at, doubted=doubted)
 
     def accepted(self, job_id: str, task: Task, at: float) -> asyncio.Future[None]:
         """submitting → running; also unknown → running where the answer to a lost submit comes after all."""
@@ -191,9 +248,11 @@ class Ledger:
 
     # -- the task ---------------------------------------------------------------------------------------------------
 
-    def finished(self, job_id: str, report: TaskReport, at: float) -> asyncio.Future[None]:
-        """running → fetching: the task ended well."""
-        return self._enqueue(transitions.finished, job_id, report, at)
+    def finished(
+        self, job_id: str, report: TaskReport, at: float, actual: Actual | None = None
+    ) -> asyncio.Future[None]:
+        """running → fetching: the task ended well, and came to what its usage says."""
+        return self._enqueue(transitions.finished, job_id, report, at, actual or Actual())
 
     def task_failed(self, job_id: str, report: TaskReport | None, failure: Failure, at: float) -> asyncio.Future[None]:
         """running → failed: the task ended badly."""

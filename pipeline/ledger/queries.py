@@ -1,11 +1,12 @@
 """Questions to the ledger that change nothing: plain functions over a connection."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.core.jobs import JobState, Record, StoredFile
-from pipeline.ledger.codec import files_of, record_of
+from pipeline.core.jobs import Job, JobState, Record, StoredFile
+from pipeline.ledger import purchases
+from pipeline.ledger.codec import files_of, job_of, record_of, to_json
 
 Page = list[tuple[int, Record]]
 """Records in the order of enrolment, each with the cursor after which the next page begins."""
@@ -38,6 +39,21 @@ class UnknownJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What a plan asks about an enrolled job."""
+
+    seq: int
+    state: JobState
+    same: bool
+    """Whether it was enrolled to buy what the row buys."""
+    download_again: bool
+    """It failed at its download, which the next run repeats without paying."""
+    traceable: bool
+    """Its task can be looked up by our own id."""
+    spec: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailureGroup:
     """Failed jobs with the same reason."""
 
@@ -59,6 +75,10 @@ _QUEUED_COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued'"
 _SELECTED_COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued' AND job_id GLOB ?"
 
 
+_KINDS = """
+    SELECT kind, count(*) FROM jobs INDEXED BY jobs_waiting WHERE state = 'queued' GROUP BY kind
+"""
+_SELECTED_KINDS = "SELECT kind, count(*) FROM jobs WHERE state = 'queued' AND job_id GLOB ? GROUP BY kind"
 _MATCHES = "SELECT 1 FROM jobs WHERE job_id GLOB ? LIMIT 1"
 
 
@@ -82,6 +102,13 @@ def submit_queue_size(connection: sqlite3.Connection, select: str | None) -> int
     return int(connection.execute(_SELECTED_COUNT, (glob(select),)).fetchone()[0])
 
 
+def kinds(connection: sqlite3.Connection, select: str | None) -> dict[str, int]:
+    """How many queued jobs that match the shell pattern are of each kind; without a pattern an index alone answers."""
+    if select is None:
+        return dict(connection.execute(_KINDS).fetchall())
+    return dict(connection.execute(_SELECTED_KINDS, (glob(select),)).fetchall())
+
+
 def glob(select: str | None) -> str:
     """A shell pattern in SQLite's spelling; both are case-sensitive, and differ in how a set is negated."""
     return "*" if select is None else select.replace("[!", "[^")
@@ -91,9 +118,16 @@ def glob(select: str | None) -> str:
 
 _RECORD = "SELECT * FROM jobs WHERE job_id = ?"
 _QUEUED = "SELECT * FROM jobs WHERE state = 'queued' AND seq > ? AND job_id GLOB ? ORDER BY seq LIMIT ?"
-_UNFINISHED = """
-    SELECT * FROM jobs WHERE state IN ('submitting', 'running', 'fetching') AND seq > ? ORDER BY seq LIMIT ?
+_QUEUED_OF_KIND = """
+    SELECT * FROM jobs INDEXED BY jobs_waiting
+    WHERE state = 'queued' AND kind = ? AND seq > ? AND job_id GLOB ? ORDER BY seq LIMIT ?
 """
+_UNFINISHED = """
+    SELECT * FROM jobs WHERE seq IN (
+        SELECT seq FROM jobs WHERE state IN ('submitting', 'running', 'fetching') AND seq > ? ORDER BY seq LIMIT ?
+    ) ORDER BY seq
+"""
+"""Sorts numbers, which an index has, and not rows."""
 _RECORDS = "SELECT * FROM jobs WHERE state = ? ORDER BY seq LIMIT ?"
 
 
@@ -103,9 +137,17 @@ def record(connection: sqlite3.Connection, job_id: str) -> Record | None:
     return None if row is None else record_of(row)
 
 
-def queued(connection: sqlite3.Connection, select: str | None, after: int, limit: int) -> Page:
-    """Up to `limit` queued jobs after the cursor whose id matches the shell pattern."""
+def queued(connection: sqlite3.Connection, select: str | None, after: int, limit: int, kind: str | None = None) -> Page:
+    """Up to `limit` queued jobs after the cursor whose id matches the shell pattern, of one kind where one is named."""
+    if kind is not None:
+        return _page(connection.execute(_QUEUED_OF_KIND, (kind, after, glob(select), limit)))
     return _page(connection.execute(_QUEUED, (after, glob(select), limit)))
+
+
+def survey(connection: sqlite3.Connection, see: Callable[[Job], None], select: str | None, limit: int | None) -> None:
+    """Show every queued job that matches the shell pattern, in the order of enrolment."""
+    for job in purchases.waiting(connection, glob(select), limit):
+        see(job)
 
 
 def unfinished(connection: sqlite3.Connection, after: int, limit: int) -> Page:
@@ -127,6 +169,61 @@ def _page(rows: Iterable[sqlite3.Row]) -> Page:
 def records(connection: sqlite3.Connection, state: JobState, limit: int) -> list[Record]:
     """The first `limit` jobs in a state."""
     return [record_of(row) for row in connection.execute(_RECORDS, (state, limit))]
+
+
+# -- what a run would do --------------------------------------------------------------------------------------------
+
+_KNOWN = """
+    SELECT seq, job_id, digest, state, download_again, external_id IS NOT NULL AS traceable, spec
+    FROM jobs WHERE job_id IN (SELECT value FROM json_each(?))
+"""
+_QUEUED_AGAIN = """
+    SELECT seq, state, job_id, digest, output, spec FROM jobs
+    WHERE state = 'queued' OR (:failed AND state = 'failed' AND NOT download_again)
+        OR (:unknown AND (state = 'unknown' OR (state = 'submitting' AND external_id IS NULL)))
+    ORDER BY seq
+"""
+_LATEST_FILES = "SELECT files FROM jobs WHERE state = 'done' AND files IS NOT NULL ORDER BY seq DESC LIMIT 1000"
+
+
+def known(connection: sqlite3.Connection, jobs: Sequence[Job]) -> dict[str, Known]:
+    """Those of the jobs that are enrolled, by id."""
+    digests = {job.job_id: job.digest for job in jobs}
+    rows = connection.execute(_KNOWN, (to_json(list(digests)),))
+    return {
+        row["job_id"]: Known(
+            row["seq"],
+            JobState(row["state"]),
+            row["digest"] == digests[row["job_id"]],
+            bool(row["download_again"]),
+            bool(row["traceable"]),
+            row["spec"],
+        )
+        for row in rows
+    }
+
+
+def queued_again(connection: sqlite3.Connection, *, failed: bool, unknown: bool) -> Iterator[tuple[int, JobState, Job]]:
+    """Every job that waits, with those that failed or are unknown and are to be bought again; each with its number."""
+    for row in connection.execute(_QUEUED_AGAIN, {"failed": failed, "unknown": unknown}):
+        yield row["seq"], JobState(row["state"]), job_of(row)
+
+
+def mean_bytes(connection: sqlite3.Connection) -> float | None:
+    """The mean size of what one of the latest thousand jobs brought."""
+    sizes = [sum(file.bytes for file in files_of(text)) for (text,) in connection.execute(_LATEST_FILES)]
+    return sum(sizes) / len(sizes) if sizes else None
+
+
+# -- what runs remember ---------------------------------------------------------------------------------------------
+
+_RECALL = "SELECT value FROM memory WHERE key = ?"
+
+
+def recall(connection: sqlite3.Connection, key: str) -> str | None:
+    """What was remembered under the key; None where nothing was."""
+    row = connection.execute(_RECALL, (key,)).fetchone()
+    return None if row is None else str(row["value"])
 
 
 # -- for people and scripts -----------------------------------------------------------------------------------------

@@ -1,15 +1,18 @@
 """The ledger for whoever only looks, also while a run writes to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from pipeline.core.jobs import JobState, Record, StoredFile
-from pipeline.ledger import queries
+from pipeline.core.jobs import Job, JobState, Record, StoredFile
+from pipeline.core.money import Spending
+from pipeline.ledger import purchases, queries
+from pipeline.ledger.codec import Spec, from_json
+from pipeline.ledger.enrolment import ChangedJob, Reading, changed_job, last_reading
 from pipeline.ledger.faults import translated
-from pipeline.ledger.queries import FailureGroup, Run, UnknownJob
-from pipeline.ledger.schema import LEDGER_NAME, close_on_error, open_for_reading
+from pipeline.ledger.queries import FailureGroup, Known, Run, UnknownJob
+from pipeline.ledger.schema import LEDGER_NAME, close_on_error, has_memory, has_purchases, open_for_reading
 
 T = TypeVar("T")
 
@@ -27,6 +30,8 @@ class LedgerReader:
         with close_on_error(self._connection), translated(self._path):
             self._connection.execute("BEGIN")
             self._connection.execute("SELECT made_by FROM meta").fetchone()  # the first question fixes the moment
+            self._has_memory = has_memory(self._connection)
+            self._has_purchases = has_purchases(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -60,10 +65,43 @@ class LedgerReader:
         with translated(self._path):
             return queries.records(self._connection, state, limit)
 
+    def known(self, jobs: Sequence[Job]) -> dict[str, Known]:
+        """Those of the jobs that are enrolled, by id; some hundreds at a time."""
+        with translated(self._path):
+            return queries.known(self._connection, jobs)
+
+    def changed(self, job: Job, known: Known) -> ChangedJob:
+        """What the row of an enrolled job buys otherwise than before."""
+        return changed_job(job, known.state, from_json(known.spec, Spec))
+
+    def queued_again(self, *, failed: bool, unknown: bool) -> Iterator[tuple[int, JobState, Job]]:
+        """Every job that waits, streamed, with those that failed or are unknown and are to be bought again."""
+        return self._stream(queries.queued_again(self._connection, failed=failed, unknown=unknown))
+
+    def spending(self) -> list[Spending] | None:
+        """What all attempts came to, by currency; None where the ledger is of a version that did not note it."""
+        with translated(self._path):
+            return purchases.spending(self._connection) if self._has_purchases else None
+
+    def mean_bytes(self) -> float | None:
+        """The mean size of what one of the latest jobs brought; None where none has."""
+        with translated(self._path):
+            return queries.mean_bytes(self._connection)
+
     def failures(self) -> list[FailureGroup]:
         """Why jobs failed, the most frequent reason first."""
         with translated(self._path):
             return queries.failures(self._connection)
+
+    def recall(self, key: str) -> str | None:
+        """What was last remembered under the key; None where nothing was."""
+        with translated(self._path):
+            return queries.recall(self._connection, key) if self._has_memory else None
+
+    def last_reading(self) -> Reading | None:
+        """The reading that the last enrolment was made of, where enrolling the same again would change nothing."""
+        with translated(self._path):
+            return last_reading(self._connection) if self._has_memory else None
 
     def unknown(self) -> Iterator[UnknownJob]:
         """The jobs that wait for a decision, streamed."""

@@ -15,17 +15,16 @@ file was flushed to the disk. What a crash can leave behind, and what opening do
 
 import os
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from pipeline.core.clock import iso
-from pipeline.core.jobs import Failure, JobState, Record, Source, StoredFile
-from pipeline.ledger.codec import to_clean_json
+from pipeline.core.jobs import Failure, JobState
+from pipeline.ledger.codec import bought_by, steerless, to_strict_json
 from pipeline.ledger.faults import translated
+from pipeline.ledger.purchases import Cost
 from pipeline.ledger.schema import open_for_writing, require_ledger, sync_folder, transaction
 
 RESULTS_NAME = "results.jsonl"
@@ -34,7 +33,7 @@ _SCHEMA = 1
 _STATUS = {JobState.DONE: "succeeded", JobState.FAILED: "failed", JobState.UNKNOWN: "unknown"}
 _CHUNK = 1000
 """Lines that are read and written at once."""
-_REMEMBER_EVERY = 256 * 1024
+_REMEMBER_EVERY = 1024 * 1024
 """Bytes after which the file is flushed to the disk and its length remembered: a crash costs so much rewriting at
 most, and a flush for every group of commits would cost more than the commits."""
 
@@ -42,59 +41,85 @@ most, and a flush for every group of commits would cost more than the commits.""
 # -- one line -------------------------------------------------------------------------------------------------------
 
 
+class Ending(msgspec.Struct, frozen=True):
+    """How a job ended, in the columns that say so."""
+
+    state: JobState
+    failure: Failure | None = None
+    report: str | None = None
+    """JSON: the status answer that ended the task."""
+    files: str | None = None
+    """JSON: the videos on disk."""
+    submitted_at: float | None = None
+    """Unix seconds: when the submit was answered, or left where no answer came."""
+
+
+class _Answer(msgspec.Struct):
+    """What a line tells of the status answer."""
+
+    usage: msgspec.Raw
+    finish_time: float | None
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+_NO_FILES = msgspec.Raw(b"[]")
+
+
 class _Line(msgspec.Struct):
-    """The keys in the order of the contract."""
+    """The keys in the order of the contract; JSON of the ledger's goes through as it is."""
 
     schema: int
     run_id: str
     job_id: str
     status: str
     attempts: int
-    model: str
-    input: Mapping[str, Any]
-    parameters: Mapping[str, Any]
-    metadata: Mapping[str, Any]
+    model: msgspec.Raw
+    input: msgspec.Raw
+    parameters: msgspec.Raw
+    metadata: msgspec.Raw
     task_id: str | None
     request_id: str | None
-    files: tuple[StoredFile, ...]
-    usage: Mapping[str, Any] | None
-    cost: None
+    files: msgspec.Raw
+    usage: msgspec.Raw | None
+    cost: Cost | None
     submitted_at: str | None
     finished_at: str | None
     downloaded_at: str | None
     error: Failure | None
-    source: Source
+    source: msgspec.Raw
 
 
-def build_line(run_id: str, ended: Record, downloaded_at: float | None) -> str:
-    """The results line of a job that has ended, without its newline.
+def build_line(run_id: str, row: sqlite3.Row, ended: Ending, at: float, cost: Cost | None = None) -> str:
+    """The results line of a job that ended at this moment (Unix seconds), without its newline.
 
-    `submitted_at` is when the submit was answered, or left where no answer came; `usage` is null where no status
-    answer ended the task; `downloaded_at` is Unix seconds.
+    `row` is of `jobs`, as the job was before: `job_id`, `attempt`, `spec`, `task_id` and `request_id` are read.
+    `usage` is null where no status answer ended the task, `cost` where the attempt bought nothing or its price is not
+    known.
     """
-    job, task, report, outcome = ended.job, ended.task, ended.report, ended.outcome
+    bought = bought_by(row["spec"])
+    answer = _ANSWER.decode(to_strict_json(ended.report)) if ended.report else None
     line = _Line(
         schema=_SCHEMA,
         run_id=run_id,
-        job_id=job.job_id,
+        job_id=row["job_id"],
         status=_STATUS[ended.state],
-        attempts=ended.attempt,
-        model=job.model,
-        input=job.input,
-        parameters=job.parameters,
-        metadata=job.metadata,
-        task_id=task.task_id if task else None,
-        request_id=task.request_id if task else None,
-        files=outcome.files if outcome else (),
-        usage=report.usage if report else None,
-        cost=None,
+        attempts=row["attempt"],
+        model=bought.model,
+        input=bought.input,
+        parameters=bought.parameters,
+        metadata=bought.metadata,
+        task_id=row["task_id"],
+        request_id=row["request_id"],
+        files=msgspec.Raw(to_strict_json(ended.files).encode()) if ended.files else _NO_FILES,
+        usage=answer.usage if answer else None,
+        cost=cost,
         submitted_at=iso(ended.submitted_at),
-        finished_at=iso(report.finish_time) if report else None,
-        downloaded_at=iso(downloaded_at),
-        error=outcome.failure if outcome else None,
-        source=job.source,
+        finished_at=iso(answer.finish_time) if answer else None,
+        downloaded_at=iso(at) if ended.state is JobState.DONE else None,
+        error=ended.failure,
+        source=bought.source,
     )
-    return to_clean_json(line)
+    return steerless(msgspec.json.encode(line).decode())
 
 
 # -- the file -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The tables of ledger.sqlite3, how they came about, and how the file is opened.
 
-A migration is one transaction, its number included: where it fails, nothing of it stays and it is still pending.
+A migration is one transaction, its number included: where it fails, nothing of it stays and it is still pending. Its
+statements may use `kind_of`, a function of ours.
 The first statements of the first migration are a promise to every later version: `meta.made_by` can always be read.
 """
 
@@ -9,10 +10,10 @@ import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from importlib import metadata
 from pathlib import Path
 
 from pipeline.core.errors import LedgerError, UsageError
+from pipeline.ledger.codec import kind_of_spec
 from pipeline.ledger.faults import primary_code, translated
 
 LEDGER_NAME = "ledger.sqlite3"
@@ -21,6 +22,30 @@ _APPLICATION_ID = 0x76627031
 """`vbp1`, so that a file of another program is never mistaken for a ledger."""
 _BUSY_SECONDS = 10.0
 """Nobody but a reader that recovers a crashed run's log holds the file for longer than moments."""
+
+_MEMORY_SINCE = 2
+_PURCHASES_SINCE = 3
+"""The formats that brought the tables."""
+
+
+def _counting(row: str, sign: str) -> str:
+    """A trigger's statement that adds an attempt to the sums of its currency, or takes it away."""
+    known = f"coalesce({row}.actual, {row}.expected, 0)"
+    adding = {
+        "tasks": "1",
+        "spent": f"{known} * {row}.ended",
+        "estimated": f"{known} * ({row}.ended AND {row}.actual IS NULL)",
+        "reserved": f"coalesce({row}.worst, 0) * NOT {row}.ended",
+        "at_most": f"coalesce({row}.actual, {row}.worst, 0)",
+        "seconds": f"coalesce({row}.seconds, 0)",
+        "unpriced": f"(coalesce({row}.actual, {row}.worst) IS NULL)",
+        "unmeasured": f"({row}.seconds IS NULL)",
+    }
+    sums = ", ".join(f"{name} = {name} {sign} {term}" for name, term in adding.items())
+    return f"UPDATE spending SET {sums} WHERE currency = {row}.currency;"  # noqa: S608 - made of our own words above
+
+
+_OPENED = "INSERT INTO spending (currency) VALUES (new.currency) ON CONFLICT DO NOTHING;"
 
 Migration = Sequence[str]
 
@@ -87,6 +112,65 @@ MIGRATIONS: tuple[Migration, ...] = (
         )
         """,
         "CREATE INDEX results_by_job ON results (job_id)",
+    ),
+    (
+        """
+        CREATE TABLE memory (                           -- what one run learned and the next one wants to know
+            key TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "ALTER TABLE jobs ADD COLUMN kind TEXT",  # jobs of one kind take about the same time
+        "UPDATE jobs SET kind = kind_of(spec)",
+        "CREATE INDEX jobs_waiting ON jobs (kind, state) WHERE state = 'queued'",  # alone answers how many wait
+    ),
+    (
+        """
+        CREATE TABLE purchases (                        -- one row for each attempt that may cost money
+            job INTEGER NOT NULL,                       -- jobs.seq
+            attempt INTEGER NOT NULL,
+            currency TEXT NOT NULL DEFAULT '',          -- empty where no price is known
+            expected INTEGER,                           -- amounts are in millionths
+            worst INTEGER,
+            actual INTEGER,                             -- by the usage that the service reported
+            seconds INTEGER,                            -- of video, at most; thousandths
+            ended INTEGER NOT NULL DEFAULT 0,           -- the task has ended: the amount no longer is held back
+            doubted INTEGER NOT NULL DEFAULT 0,         -- its submit was in doubt, and is tried again
+            PRIMARY KEY (job, attempt)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE spending (                         -- the sums of `purchases`, kept by its triggers
+            currency TEXT PRIMARY KEY,
+            tasks INTEGER NOT NULL DEFAULT 0,
+            spent INTEGER NOT NULL DEFAULT 0,
+            estimated INTEGER NOT NULL DEFAULT 0,
+            reserved INTEGER NOT NULL DEFAULT 0,
+            at_most INTEGER NOT NULL DEFAULT 0,
+            seconds INTEGER NOT NULL DEFAULT 0,
+            unpriced INTEGER NOT NULL DEFAULT 0,
+            unmeasured INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID
+        """,
+        f"CREATE TRIGGER bought AFTER INSERT ON purchases BEGIN {_OPENED} {_counting('new', '+')} END",
+        f"CREATE TRIGGER taken_back AFTER DELETE ON purchases BEGIN {_counting('old', '-')} END",
+        f"""
+        CREATE TRIGGER corrected AFTER UPDATE ON purchases
+        BEGIN {_OPENED} {_counting("old", "-")} {_counting("new", "+")} END
+        """,
+        # What was bought before has no price on record. A refusal at the submit bought nothing.
+        """
+        INSERT INTO purchases (job, attempt, ended)
+        WITH RECURSIVE
+            paid (job, attempt, ended) AS (
+                SELECT seq,
+                    attempt - (state = 'failed' AND failure_stage = 'submit' AND failure_code != 'written_off'),
+                    state NOT IN ('submitting', 'running', 'unknown')
+                FROM jobs
+                UNION ALL SELECT job, attempt - 1, 1 FROM paid WHERE attempt > 1
+            )
+        SELECT job, attempt, ended FROM paid WHERE attempt > 0
+        """,
     ),
 )
 
@@ -223,6 +307,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA fullfsync = ON")  # macOS flushes to the medium only when asked this way
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA journal_size_limit = 67108864")  # bytes kept after a large enrolment
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages: writing the log back takes two flushes and a while
     connection.execute("PRAGMA cache_size = -16384")  # KiB
 
 
@@ -231,6 +316,7 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the migrations that are pending, each in a transaction of its own."""
+    connection.create_function("kind_of", 1, kind_of_spec, deterministic=True)
     for number in range(_version(connection) + 1, len(migrations) + 1):
         with transaction(connection):
             if _version(connection) >= number:  # somebody else was quicker
@@ -273,11 +359,23 @@ def _version(connection: sqlite3.Connection) -> int:
         return int(cursor.fetchone()[0])
 
 
+def has_memory(connection: sqlite3.Connection) -> bool:
+    """Whether the file's format has the table `memory`: who only looks also looks at older formats, and mends none."""
+    return _version(connection) >= _MEMORY_SINCE
+
+
+def has_purchases(connection: sqlite3.Connection) -> bool:
+    """Whether the file's format knows what attempts cost."""
+    return _version(connection) >= _PURCHASES_SINCE
+
+
 def _made_by(connection: sqlite3.Connection) -> str:
     return str(connection.execute("SELECT made_by FROM meta").fetchone()[0])
 
 
 def _program_version() -> str:
+    from importlib import metadata  # slow to import, and wanted by migrations alone
+
     try:
         return metadata.version("video-batch-pipeline")
     except metadata.PackageNotFoundError:  # run from a checkout

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 from pipeline.core.clock import iso
 from pipeline.core.errors import UsageError
-from pipeline.core.jobs import Failure, JobState, Outcome, Record, Stage, StoredFile, Task, TaskReport
-from pipeline.ledger.codec import failure_of, record_of, to_json, well_formed
+from pipeline.core.jobs import Failure, JobState, Stage, StoredFile, Task, TaskReport
+from pipeline.core.money import Actual, Quote
+from pipeline.ledger import purchases
+from pipeline.ledger.codec import failure_of, to_json, well_formed
 from pipeline.ledger.queries import glob
-from pipeline.ledger.results import build_line
+from pipeline.ledger.results import Ending, build_line
 
 
 class LedgerConflictError(RuntimeError):
@@ -49,6 +51,19 @@ def end_run(connection: sqlite3.Connection, run_id: str, at: float) -> None:
     connection.execute(_END_RUN, (at, run_id))
 
 
+_REMEMBER = "INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+
+def remember(connection: sqlite3.Connection, key: str, text: str) -> None:
+    """Keep a text for later runs; it takes the place of what the key held."""
+    connection.execute(_REMEMBER, (key, text))
+
+
+def forget(connection: sqlite3.Connection, key: str) -> None:
+    """Keep nothing under the key."""
+    connection.execute("DELETE FROM memory WHERE key = ?", (key,))
+
+
 # -- submitting -----------------------------------------------------------------------------------------------------
 
 _INTENT = """
@@ -78,17 +93,27 @@ def intent(
     owner: str,
     epoch: int,
     external_id: str | None = None,
+    quote: Quote | None = None,
 ) -> int:
-    """queued → submitting: the paid request is about to leave. Returns the number of the attempt."""
-    row = _leaving(connection, job_id, JobState.QUEUED)
+    """queued → submitting: the paid request is about to leave. Returns the number of the attempt.
+
+    What it may cost is on record with it; without a quote, as an unknown price.
+    """
+    row = _leaving(connection, _ATTEMPT, job_id, JobState.QUEUED)
     attempt = int(row["attempt"]) + 1
     connection.execute(_INTENT, (attempt, owner, epoch, at, at, body_digest, base_url, external_id, at, row["seq"]))
+    purchases.buy(connection, row["seq"], attempt, quote)
     return attempt
 
 
-def withdraw(connection: sqlite3.Connection, job_id: str, at: float) -> None:
-    """submitting → queued: surely nothing was created, so the attempt is not counted."""
-    _move(connection, _WITHDRAW, (at, job_id), job_id, "withdrawn")
+def withdraw(connection: sqlite3.Connection, job_id: str, at: float, *, doubted: bool = False) -> None:
+    """submitting → queued: surely nothing was created, so the attempt is not counted, and costs nothing.
+
+    Where the submit was in doubt (`doubted`), its price stays held back until the next try of the attempt.
+    """
+    row = _leaving(connection, _ATTEMPT, job_id, JobState.SUBMITTING)
+    connection.execute(_WITHDRAW, (at, job_id))
+    purchases.take_back(connection, row["seq"], row["attempt"], doubted=doubted)
 
 
 def accepted(connection: sqlite3.Connection, job_id: str, task: Task, at: float) -> None:
@@ -99,41 +124,48 @@ def accepted(connection: sqlite3.Connection, job_id: str, task: Task, at: float)
 
 def refused(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
     """submitting → failed: the service refused the request; queued → failed: this machine did. Nothing was created."""
-    row = _leaving(connection, job_id, JobState.SUBMITTING, JobState.QUEUED)
-    answered_at = at if row["state"] == JobState.SUBMITTING else None
-    ended = replace(_ended(row, JobState.FAILED, failure), submitted_at=answered_at)
-    _end(connection, run_id, row, ended, at)
+    row = _leaving(connection, _JOB, job_id, JobState.SUBMITTING, JobState.QUEUED)
+    sent = row["state"] == JobState.SUBMITTING
+    ended = _badly(JobState.FAILED, failure, row["report"], at if sent else None)
+    _end(connection, run_id, row, ended, at, bought=False)
+    if sent:
+        purchases.take_back(connection, row["seq"], row["attempt"])
 
 
 def lost(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
     """submitting → unknown: the answer was lost and a task may exist."""
-    row = _leaving(connection, job_id, JobState.SUBMITTING)
-    _end(connection, run_id, row, _ended(row, JobState.UNKNOWN, failure), at)
+    row = _leaving(connection, _JOB, job_id, JobState.SUBMITTING)
+    _end(connection, run_id, row, _badly(JobState.UNKNOWN, failure, row["report"], row["submitted_at"]), at)
 
 
 # -- the task -------------------------------------------------------------------------------------------------------
 
+_UNTOLD = Actual()
 _FINISHED = "UPDATE jobs SET state = 'fetching', report = ?, moved_at = ? WHERE job_id = ? AND state = 'running'"
 
 
-def finished(connection: sqlite3.Connection, job_id: str, report: TaskReport, at: float) -> None:
-    """running → fetching: the task ended well."""
+def finished(
+    connection: sqlite3.Connection, job_id: str, report: TaskReport, at: float, actual: Actual = _UNTOLD
+) -> None:
+    """running → fetching: the task ended well, and came to what its usage says."""
     _move(connection, _FINISHED, (to_json(report), at, job_id), job_id, "finished")
+    purchases.settle(connection, job_id, actual)
 
 
 def task_failed(
     connection: sqlite3.Connection, run_id: str, job_id: str, report: TaskReport | None, failure: Failure, at: float
 ) -> None:
     """running → failed: the task ended badly."""
-    row = _leaving(connection, job_id, JobState.RUNNING)
-    ended = replace(_ended(row, JobState.FAILED, failure), report=report)
-    _end(connection, run_id, row, ended, at)
+    row = _leaving(connection, _JOB, job_id, JobState.RUNNING)
+    answer = to_json(report) if report else None
+    _end(connection, run_id, row, _badly(JobState.FAILED, failure, answer, row["submitted_at"]), at)
+    purchases.close(connection, row["seq"], row["attempt"])
 
 
 def vanished(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
     """running → unknown: the service no longer knows the task, whose id is kept."""
-    row = _leaving(connection, job_id, JobState.RUNNING)
-    _end(connection, run_id, row, _ended(row, JobState.UNKNOWN, failure), at)
+    row = _leaving(connection, _JOB, job_id, JobState.RUNNING)
+    _end(connection, run_id, row, _badly(JobState.UNKNOWN, failure, row["report"], row["submitted_at"]), at)
 
 
 # -- the videos -----------------------------------------------------------------------------------------------------
@@ -150,8 +182,8 @@ def downloaded(
     connection: sqlite3.Connection, run_id: str, job_id: str, files: tuple[StoredFile, ...], at: float
 ) -> None:
     """fetching → done: every video is on disk."""
-    row = _leaving(connection, job_id, JobState.FETCHING)
-    ended = replace(record_of(row), state=JobState.DONE, outcome=Outcome(JobState.DONE, files))
+    row = _leaving(connection, _JOB, job_id, JobState.FETCHING)
+    ended = Ending(JobState.DONE, None, row["report"], to_json(files) if files else None, row["submitted_at"])
     _end(connection, run_id, row, ended, at)
 
 
@@ -159,8 +191,9 @@ def download_failed(
     connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float, *, final: bool
 ) -> None:
     """fetching → failed. Unless that is final, the next run's recovery tries the download again without paying."""
-    row = _leaving(connection, job_id, JobState.FETCHING)
-    _end(connection, run_id, row, _ended(row, JobState.FAILED, failure), at, download_again=not final)
+    row = _leaving(connection, _JOB, job_id, JobState.FETCHING)
+    ended = _badly(JobState.FAILED, failure, row["report"], row["submitted_at"])
+    _end(connection, run_id, row, ended, at, download_again=not final)
 
 
 _TAKEN = """
@@ -214,7 +247,8 @@ def recover(connection: sqlite3.Connection, run_id: str, at: float) -> Recovery:
     """
     caught = 0
     while row := connection.execute(_CAUGHT).fetchone():
-        _end(connection, run_id, row, _ended(row, JobState.UNKNOWN, _interrupted(row)), at)
+        ended = _badly(JobState.UNKNOWN, _interrupted(row), row["report"], row["submitted_at"])
+        _end(connection, run_id, row, ended, at)
         caught += 1
     return Recovery(caught, connection.execute(_DOWNLOAD_AGAIN, (at,)).rowcount)
 
@@ -275,20 +309,27 @@ def resolve_task(connection: sqlite3.Connection, job_id: str, task: Task, at: fl
 
 def resolve_resubmit(connection: sqlite3.Connection, job_id: str, at: float) -> None:
     """unknown → queued: somebody decided to buy another attempt."""
-    requeue(connection, [_leaving(connection, job_id, JobState.UNKNOWN)["seq"]], at)
+    requeue(connection, [_leaving(connection, _ATTEMPT, job_id, JobState.UNKNOWN)["seq"]], at)
 
 
 def resolve_write_off(connection: sqlite3.Connection, run_id: str, job_id: str, at: float, message: str) -> None:
     """unknown → failed: somebody gave the attempt up. The stage stays that of the doubt."""
-    row = _leaving(connection, job_id, JobState.UNKNOWN)
+    row = _leaving(connection, _JOB, job_id, JobState.UNKNOWN)
     doubt = failure_of(row)
     failure = Failure(doubt.stage if doubt else Stage.SUBMIT, "written_off", message)
-    _end(connection, run_id, row, _ended(row, JobState.FAILED, failure), at)
+    _end(connection, run_id, row, _badly(JobState.FAILED, failure, row["report"], row["submitted_at"]), at)
+    purchases.close(connection, row["seq"], row["attempt"])
 
 
 # -- the common part ------------------------------------------------------------------------------------------------
 
-_JOB = "SELECT * FROM jobs WHERE job_id = ?"
+_JOB = """
+    SELECT seq, job_id, state, attempt, spec, task_id, request_id, submitted_at, report,
+        failure_stage, failure_code, failure_message, failure_status
+    FROM jobs WHERE job_id = ?
+"""
+"""Whatever an end is made of. A row of all columns takes twice the time of these."""
+_ATTEMPT = "SELECT seq, state, attempt FROM jobs WHERE job_id = ?"
 _STATE = "SELECT state FROM jobs WHERE job_id = ?"
 _END = """
     UPDATE jobs SET state = ?, report = ?, files = ?, failure_stage = ?, failure_code = ?, failure_message = ?,
@@ -298,9 +339,9 @@ _END = """
 _LINE = "INSERT INTO results (job_id, attempt, line) VALUES (?, ?, ?)"
 
 
-def _leaving(connection: sqlite3.Connection, job_id: str, *states: JobState) -> sqlite3.Row:
-    """The row of a job that is in one of `states`."""
-    row: sqlite3.Row | None = connection.execute(_JOB, (job_id,)).fetchone()
+def _leaving(connection: sqlite3.Connection, sql: str, job_id: str, *states: JobState) -> sqlite3.Row:
+    """What the question finds of a job that is in one of `states`."""
+    row: sqlite3.Row | None = connection.execute(sql, (job_id,)).fetchone()
     if row is None:
         raise LedgerConflictError(f"job {job_id} is not in the ledger")
     if row["state"] not in states:
@@ -316,26 +357,26 @@ def _move(connection: sqlite3.Connection, sql: str, values: tuple[object, ...], 
         raise LedgerConflictError(f"job {job_id} is {where} and cannot be {what}")
 
 
-def _ended(row: sqlite3.Row, state: JobState, failure: Failure) -> Record:
+def _badly(state: JobState, failure: Failure, report: str | None, submitted_at: float | None) -> Ending:
     known = replace(failure, message=well_formed(failure.message), code=well_formed(failure.code))
-    return replace(record_of(row), state=state, outcome=Outcome(state, failure=known))
+    return Ending(state, known, report, None, submitted_at)
 
 
 def _end(
     connection: sqlite3.Connection,
     run_id: str,
     row: sqlite3.Row,
-    ended: Record,
+    ended: Ending,
     at: float,
     *,
     download_again: bool = False,
+    bought: bool = True,
 ) -> None:
     """Write the end of a job and its results line. Everything that can go wrong in Python goes wrong before."""
-    line = build_line(run_id, ended, downloaded_at=at if ended.state is JobState.DONE else None)
-    report = to_json(ended.report) if ended.report else None
-    files = to_json(ended.outcome.files) if ended.outcome and ended.outcome.files else None
-    failure = ended.outcome.failure if ended.outcome else None
+    cost = purchases.cost(connection, row["seq"], row["attempt"]) if bought else None
+    line = build_line(run_id, row, ended, at, cost)
+    failure = ended.failure
     reason = (failure.stage, failure.code, failure.message, failure.http_status) if failure else (None,) * 4
-    values = (ended.state, report, files, *reason, download_again, ended.submitted_at, at, row["seq"])
+    values = (ended.state, ended.report, ended.files, *reason, download_again, ended.submitted_at, at, row["seq"])
     connection.execute(_END, values)
-    connection.execute(_LINE, (ended.job.job_id, ended.attempt, line))
+    connection.execute(_LINE, (row["job_id"], row["attempt"], line))

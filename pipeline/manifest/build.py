@@ -12,11 +12,12 @@ from pipeline.core.jobs import Job, LocalFile, Source
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE, OutputError, is_reserved, render_output
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
-from pipeline.manifest.values import MOST_REPEATED_NODES, MOST_REPEATED_TEXT, TOO_MUCH, forbidden, weight
+from pipeline.manifest.values import MOST_REPEATED_NODES, MOST_REPEATED_TEXT, TOO_MUCH, forbidden, merged, weight
 
 DEFAULT_MODEL = "Wan-AI/Wan2.2-I2V"
-JOB_KEYS = ("id", "model", "input", "parameters", "output", "metadata")
-DEFAULT_KEYS = JOB_KEYS[1:]
+JOB_KEYS = ("id", "model", "input", "parameters", "output", "metadata", "matrix", "repeat")
+DEFAULT_KEYS = JOB_KEYS[1:-2]
+_OF_ONE_JOB = {"id": "an id", "matrix": "a matrix", "repeat": "`repeat`"}
 SECTIONS = ("input", "parameters", "metadata")
 LONGEST_ID = 128
 _FREE_NODES, _FREE_TEXT = 100, 1000
@@ -35,6 +36,14 @@ class Built:
     """The author gave the id."""
     output: str | None
     job: Job | None
+    merged: Mapping[str, Any]
+    """The job over the defaults, as it was written."""
+    warned: int
+    """Warnings that were given for this row."""
+    variant: str
+    """Which one of a sweep it is, for messages."""
+    said: frozenset[tuple[str, str]]
+    """Path and message of the warnings that are given once for the whole file, this row's among them."""
 
 
 class Builder:
@@ -64,16 +73,20 @@ class Builder:
                 line = self._defaults.lines.get(name, self._defaults.line)
                 self._problems.add(line, complaint, path=f"defaults.{name}")
 
+    def take(self, rows: int) -> bool:
+        """Count so many rows more, unless what `defaults` adds to all of them is then beyond every purpose."""
+        rows += self._rows
+        if rows * self._repeated_nodes > MOST_REPEATED_NODES or rows * self._repeated_text > MOST_REPEATED_TEXT:
+            return False
+        self._rows = rows
+        return True
+
     def build(self, row: Row) -> Built:
         """The job, with its local files read; what is wrong goes to the problems, each under its own line.
 
         Raises `BrokenFileError` where what `defaults` has added to all jobs so far is beyond every purpose.
         """
-        self._rows += 1
-        if (
-            self._rows * self._repeated_nodes > MOST_REPEATED_NODES
-            or self._rows * self._repeated_text > MOST_REPEATED_TEXT
-        ):
+        if not self.take(1):
             raise BrokenFileError(row.line, f"what `defaults` adds to the jobs comes to {TOO_MUCH}")
         return _Building(
             row, self._usable_defaults, self._defaults.lines, self._problems, self._media, self._catalog
@@ -99,7 +112,9 @@ class _Building:
         self._catalog = catalog
         self._bad = not row.sound
         self._given = {name: value for name, value in row.values.items() if value is not None}
-        self._merged = _merged(defaults, self._given)
+        self._merged = merged(defaults, self._given)
+        self._warned = 0
+        self._said: set[tuple[str, str]] = set()
         raw_id = self._given.get("id")
         self._job_id = raw_id if isinstance(raw_id, str) and _id_complaint(raw_id) is None else None
 
@@ -113,12 +128,11 @@ class _Building:
             files = self._check_request(model, request)
         for path, complaint in forbidden(sections["metadata"], "metadata"):
             self._add(path, complaint)
-        named = "id" in self._given
         digest = None if self._bad else _digest(request, files)
-        job_id = self._job_id if named or digest is None else f"j-{digest[:20]}"
+        job_id = self._job_id if "id" in self._given or digest is None else id_for(digest)
         output = self._output({**request, "metadata": sections["metadata"]}, job_id)
         if self._bad or digest is None or job_id is None or output is None:
-            return Built(self._row.line, job_id, named, output, None)
+            return self._built(job_id, output, None)
         source = Source(file, self._row.line)
         job = Job(
             job_id,
@@ -131,7 +145,12 @@ class _Building:
             sections["metadata"],
             files,
         )
-        return Built(self._row.line, job_id, named, output, job)
+        return self._built(job_id, output, job)
+
+    def _built(self, job_id: str | None, output: str | None, job: Job | None) -> Built:
+        named = "id" in self._given
+        said, variant = frozenset(self._said), self._row.variant
+        return Built(self._row.line, job_id, named, output, job, self._merged, self._warned, variant, said)
 
     def _check_shape(self) -> None:
         for name, value in self._given.items():
@@ -213,15 +232,18 @@ class _Building:
         self._bad = True
         line, own = self._place(path)
         if own:
-            self._problems.add(line, message, job_id=self._job_id, path=path)
+            self._problems.add(line, message, job_id=self._job_id, path=path, variant=self._row.variant)
         elif self._problems.first_time(path, message):
             self._problems.add(line, message, path=f"defaults.{path}")
 
     def _warn(self, path: str, message: str, *, general: bool = False) -> None:
         line, own = self._place(path)
         if own and not general:
-            self._problems.warn(line, message, job_id=self._job_id, path=path)
-        elif self._problems.first_time(path, message):
+            self._warned += 1
+            self._problems.warn(line, message, job_id=self._job_id, path=path, variant=self._row.variant)
+            return
+        self._said.add((path, message))
+        if self._problems.first_time(path, message):
             self._problems.warn(
                 line, message, job_id=self._job_id if own else None, path=path if own else f"defaults.{path}"
             )
@@ -240,8 +262,8 @@ class _Building:
 
 def _shape_complaint(name: str, value: Any, keys: tuple[str, ...]) -> str | None:
     """What is wrong with a member of a job (or of `defaults`) before anything is known of the model."""
-    if name == "id" and name not in keys:
-        return "an id belongs to one job; write it there"
+    if name in _OF_ONE_JOB and name not in keys:
+        return f"{_OF_ONE_JOB[name]} belongs to one job; write it there"
     if name not in keys:
         hint = did_you_mean(name, keys) if nearest(name, keys) else f"; known are {', '.join(keys)}"
         return f"a job has no such key{hint}"
@@ -268,22 +290,27 @@ def _id_complaint(job_id: str) -> str | None:
     return None
 
 
-def _merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The job over the defaults: mappings are merged at every depth, anything else is replaced."""
-    merged = dict(defaults)
-    for name, value in given.items():
-        under = merged.get(name)
-        merged[name] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
-
-
 def _digest(request: Mapping[str, Any], files: tuple[LocalFile, ...]) -> str:
     """SHA-256 of what is bought, local files by their bytes, so that a renamed file is the same purchase."""
     bought = request
     for file in files:
         bought = _replaced(bought, file.field.split("."), {"sha256": file.sha256})
-    text = json.dumps(bought, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return digest_of(canonical(bought))
+
+
+def canonical(bought: Mapping[str, Any]) -> str:
+    """The one way to write a request, whatever the order of its fields; ledgers hold digests of it, so it stays."""
+    return json.dumps(bought, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+
+
+def digest_of(text: str) -> str:
+    """Hex SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def id_for(digest: str) -> str:
+    """The id of a job to which its author gave none."""
+    return f"j-{digest[:20]}"
 
 
 def _replaced(value: Any, path: list[str], new: Any) -> Any:

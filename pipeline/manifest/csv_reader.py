@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import Any, BinaryIO
 
 from pipeline.catalog import (
@@ -16,33 +17,75 @@ from pipeline.catalog import (
     shown,
     typed_text,
 )
+from pipeline.manifest.block import SECTIONS, Table
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
-from pipeline.manifest.source import LONGEST_LINE, text_lines
+from pipeline.manifest.source import LONGEST_LINE, text_blocks
 
 OWN = ("id", "model", "output")
 MOST_COLUMNS = 1000
 """More than all fields of all models; each name that is not known costs a search for the nearest."""
-SECTIONS = ("input", "parameters", "metadata")
 
 
-def read_rows(stream: BinaryIO, problems: Problems, catalog: Catalog, default_model: str) -> Iterator[Row]:
-    """The jobs in the order of the file, cells typed. Raises `BrokenFileError`.
+def read_blocks(stream: BinaryIO, problems: Problems, catalog: Catalog, default_model: str) -> Iterator["CsvBlock"]:
+    """The jobs in the order of the file. Raises `BrokenFileError`.
 
     The delimiter is the comma. A quoted cell may hold line breaks; a row's line is its first.
     """
-    records = _records(stream)
-    line, header = next(records, (1, []))
-    if not header:
+    blocks = _records(stream)
+    header = next((found for found in blocks if found[1]), None)
+    if header is None:
         return
-    columns = _Columns(header, line, problems, catalog, default_model)
+    (line, *lines), (names, *records) = header
+    columns = Columns(names, line, problems, catalog, default_model)
     if not columns.sound:
         return
-    for line, cells in records:
-        if len(cells) == len(header):
-            yield columns.row(line, cells)
-        else:
-            message = f"the row has {_count(len(cells))}, the header has {len(header)}{_ragged(cells, header)}"
-            problems.add(line, message, job_id=columns.id_in(cells))
+    if records:
+        yield CsvBlock(columns, lines, records)
+    for numbers, more in blocks:
+        yield CsvBlock(columns, numbers, more)
+
+
+@dataclass(frozen=True, slots=True)
+class CsvBlock:
+    """Rows of cells below one header."""
+
+    columns: "Columns"
+    lines: Sequence[int]
+    records: Sequence[list[str]]
+
+    @property
+    def header(self) -> Sequence[str]:
+        """The names of the columns."""
+        return self.columns.names
+
+    def between(self, start: int, end: int) -> "CsvBlock":
+        """Some of the rows."""
+        return CsvBlock(self.columns, self.lines[start:end], self.records[start:end])
+
+    def table(self) -> Table | None:
+        """The rows side by side; None where one is ragged, or where their models give the columns different places."""
+        width = len(self.columns.names)
+        if set(map(len, self.records)) != {width}:
+            return None
+        cells = list(zip(*self.records, strict=True))
+        paths = self.columns.paths(cells)
+        if paths is None:
+            return None
+        given = {path: column for path, column in zip(paths, cells, strict=True) if any(column)}
+        return Table(_forms(cells), given)
+
+    def row(self) -> Row | None:
+        """The first row, its cells typed."""
+        return self.columns.row(self.lines[0], self.records[0])
+
+
+def _forms(cells: Sequence[Sequence[str]]) -> Sequence[str]:
+    """For each row, which cells it has."""
+    if all(map(all, cells)):
+        return [repr((True,) * len(cells))] * len(cells[0])
+    told = list(zip(*(map(bool, column) for column in cells), strict=True))
+    texts = {form: repr(form) for form in set(told)}
+    return list(map(texts.__getitem__, told))
 
 
 def _count(cells: int) -> str:
@@ -55,21 +98,67 @@ def _ragged(cells: Sequence[str], header: Sequence[str]) -> str:
     return "; write a comma for each cell that stays empty"
 
 
-def _records(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not blank, with the number of its first line."""
+def _records(stream: BinaryIO) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+    """The records that are not blank, some hundred at a time, with the number of the first line of each."""
     # The module's limit is one for the whole process and too small for a media value in a cell.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-    reader = csv.reader((line for _, line in text_lines(stream)), strict=True)
-    while True:
-        first = reader.line_num + 1
+    feed = _Feed(stream)
+    reader = csv.reader(feed, strict=True)
+    while not feed.ended:
+        before = reader.line_num
+        records: list[list[str]] = []
+        broken = None
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
+            for cells in reader:
+                records.append(cells)
+                if feed.turned:
+                    break
+            else:
+                feed.ended = True
         except csv.Error as exc:
-            raise _broken(first, reader.line_num, str(exc)) from exc
-        if any(cell.strip() for cell in cells) or len(cells) > 1:
-            yield first, cells
+            first = before + 1 + sum(map(_lines_in, records))
+            broken = _broken(first, reader.line_num, str(exc))
+            broken.__cause__ = exc
+        except BrokenFileError as found:
+            broken = found
+        feed.turned = False
+        numbers = _first_lines(before, reader.line_num, records)
+        yield _without_blank(numbers, records)
+        if broken:
+            raise broken
+
+
+class _Feed:
+    """The lines of the file for the CSV reader; `turned` says that the bytes taken up before are used up."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.turned = self.ended = False
+
+    def __iter__(self) -> Iterator[str]:
+        for _, lines in text_blocks(self._stream):
+            self.turned = True
+            yield from lines
+
+
+def _first_lines(before: int, last: int, records: Sequence[Sequence[str]]) -> Sequence[int]:
+    if last - before == len(records):
+        return range(before + 1, last + 1)
+    starts = accumulate(map(_lines_in, records), initial=before + 1)
+    return list(islice(starts, len(records)))
+
+
+def _lines_in(cells: Sequence[str]) -> int:
+    """How many lines a record takes: line breaks stand in quoted cells only."""
+    return 1 + sum(cell.count("\n") for cell in cells)
+
+
+def _without_blank(numbers: Sequence[int], records: list[list[str]]) -> tuple[Sequence[int], list[list[str]]]:
+    """A line without anything in it is no record; a line of nothing but commas is one without values."""
+    if not records or min(map(len, records)) > 1:
+        return numbers, records
+    kept = [place for place, cells in enumerate(records) if len(cells) > 1 or any(map(str.strip, cells))]
+    return [numbers[place] for place in kept], [records[place] for place in kept]
 
 
 def _broken(first: int, last: int, reason: str) -> BrokenFileError:
@@ -95,13 +184,13 @@ class _Target:
     """Why a cell of this column cannot be given."""
 
 
-class _Columns:
+class Columns:
     """The header, checked: where each cell goes, for every model that the rows name."""
 
     def __init__(
         self, header: Sequence[str], line: int, problems: Problems, catalog: Catalog, default_model: str
     ) -> None:
-        self._names = [name.strip() for name in header]
+        self.names = [name.strip() for name in header]
         self._line = line
         self._problems = problems
         self._catalog = catalog
@@ -111,18 +200,22 @@ class _Columns:
         self._check()
         self.sound = problems.total == before
 
-    def id_in(self, cells: Sequence[str]) -> str | None:
-        """The id in a row that need not be whole."""
-        if "id" not in self._names or self._names.index("id") >= len(cells):
-            return None
-        return cells[self._names.index("id")].strip() or None
+    def paths(self, cells: Sequence[Sequence[str]]) -> Sequence[str] | None:
+        """Where the columns go in rows that lie side by side; None where that is not the same and plain for all."""
+        models = set(cells[self.names.index("model")]) if "model" in self.names else {""}
+        found = {self._plain_paths(model.strip() or self._default_model) for model in models}
+        return found.pop() if len(found) == 1 else None
 
-    def row(self, line: int, cells: Sequence[str]) -> Row:
-        """The values of a row; an empty cell is "not given"."""
+    def row(self, line: int, cells: Sequence[str]) -> Row | None:
+        """The values of a row; an empty cell is "not given". None where it is ragged, which is reported."""
+        if len(cells) != len(self.names):
+            message = f"the row has {_count(len(cells))}, the header has {len(self.names)}{_ragged(cells, self.names)}"
+            self._problems.add(line, message, job_id=self._id_in(cells))
+            return None
         values: dict[str, Any] = {}
         given = [(place, self._trimmed(place, cell)) for place, cell in enumerate(cells) if cell.strip()]
-        model = next((cell for place, cell in given if self._names[place] == "model"), self._default_model)
-        job_id = self.id_in(cells)
+        model = next((cell for place, cell in given if self.names[place] == "model"), self._default_model)
+        job_id = self._id_in(cells)
         targets = self._targets(model)
         before = self._problems.total
         for place, cell in given:
@@ -135,8 +228,20 @@ class _Columns:
         sound = self._problems.total == before and all(targets[place].complaint is None for place, _ in given)
         return Row(line, values, sound=sound)
 
+    def _id_in(self, cells: Sequence[str]) -> str | None:
+        """The id in a row that need not be whole."""
+        if "id" not in self.names or self.names.index("id") >= len(cells):
+            return None
+        return cells[self.names.index("id")].strip() or None
+
+    def _plain_paths(self, model: str) -> tuple[str, ...] | None:
+        """Where the columns go for a model; None where two go to one place, or one deeper than below a section."""
+        paths = tuple(target.path for target in self._targets(model))
+        plain_ones = len(set(paths)) == len(paths) and all(path.count(".") <= 1 for path in paths)
+        return paths if plain_ones else None
+
     def _trimmed(self, place: int, cell: str) -> str:
-        return cell.strip() if self._names[place] in OWN else cell
+        return cell.strip() if self.names[place] in OWN else cell
 
     def _typed(self, described: Field | None, cell: str) -> Any:
         value = typed_text(described, cell) if described else cell
@@ -161,7 +266,7 @@ class _Columns:
         if model not in self._resolved:
             if len(self._resolved) >= 1000:
                 self._resolved.clear()  # only a file full of unknown models gets here; memory stays bounded
-            self._resolved[model] = [self._target(name, model) for name in self._names]
+            self._resolved[model] = [self._target(name, model) for name in self.names]
         return self._resolved[model]
 
     def _target(self, name: str, model: str) -> _Target:
@@ -179,25 +284,25 @@ class _Columns:
         return _Target(path, self._catalog.field(model, path))
 
     def _check(self) -> None:
-        if len(self._names) == 1 and (other := next((mark for mark in ";\t|" if mark in self._names[0]), None)):
+        if len(self.names) == 1 and (other := next((mark for mark in ";\t|" if mark in self.names[0]), None)):
             what = "tabs" if other == "\t" else f"{other!r}"
             self._problems.add(
                 self._line, f"the header has {what} and no comma; save the file with commas between the cells"
             )
             return
-        if len(self._names) > MOST_COLUMNS:
-            count = len(self._names)
+        if len(self.names) > MOST_COLUMNS:
+            count = len(self.names)
             self._problems.add(self._line, f"the header has {count} columns; the most is {MOST_COLUMNS}")
             return
-        for place, name in enumerate(self._names):
+        for place, name in enumerate(self.names):
             if message := self._complaint(place, name):
                 self._problems.add(self._line, message, path=f"column {name}" if name else None)
 
     def _complaint(self, place: int, name: str) -> str | None:
         if not name:
             return f"column {place + 1} of the header has no name; name it or remove it"
-        if name in self._names[:place]:
-            return f"the header names it twice (columns {self._names.index(name) + 1} and {place + 1}); keep one"
+        if name in self.names[:place]:
+            return f"the header names it twice (columns {self.names.index(name) + 1} and {place + 1}); keep one"
         if name in OWN:
             return None
         if "." in name:

@@ -1,15 +1,20 @@
 """JSONL: one job object a line, blank lines skipped."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import msgspec
+
 from pipeline.catalog import article, json_type, plain
+from pipeline.manifest.block import Table, table_of
 from pipeline.manifest.rows import Problems, Row
-from pipeline.manifest.source import text_lines
+from pipeline.manifest.source import text_blocks
 from pipeline.manifest.values import MOST_NODES, weight
 
 _SPACE = " \t\r\n"
+_DECODER = msgspec.json.Decoder(dict[str, Any])
 _MOST_COMMAS = 2_000_000
 """A line with more would take a gigabyte to read, and no text of a job has so many."""
 _TOO_MANY = f"the object holds more than {MOST_NODES} values; no job needs that"
@@ -19,31 +24,74 @@ class _TwiceError(ValueError):
     """A key is given twice in one object."""
 
 
-def read_rows(stream: BinaryIO, problems: Problems) -> Iterator[Row]:
+def read_blocks(stream: BinaryIO, problems: Problems) -> Iterator["JsonlBlock"]:
     """The jobs in the order of the file; a line that is no job is a problem. Raises `BrokenFileError`."""
-    for number, line in text_lines(stream):
+    for first, texts in text_blocks(stream):
+        yield JsonlBlock(problems, range(first, first + len(texts)), texts)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonlBlock:
+    """Lines that ought to be jobs."""
+
+    problems: Problems
+    lines: Sequence[int]
+    texts: Sequence[str]
+    header: Sequence[str] = ()
+
+    def between(self, start: int, end: int) -> "JsonlBlock":
+        """Some of the lines."""
+        return JsonlBlock(self.problems, self.lines[start:end], self.texts[start:end])
+
+    def table(self) -> Table | None:
+        """The jobs side by side; None where a line has to be read with care."""
+        if max(map(len, self.texts)) > MOST_NODES:  # it may hold as many values
+            return None
+        try:
+            values = list(map(_DECODER.decode, self.texts))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        table = table_of(values)
+        return table if table and self._tells_names() == table.names else None
+
+    def row(self) -> Row | None:
+        """The first line, read with care; None where it is blank, or no job and reported."""
+        number, line = self.lines[0], self.texts[0]
         if not line.strip(_SPACE):
-            continue
+            return None
+        value = self._value(number, line)
+        return None if value is None else Row(number, value)
+
+    def _tells_names(self) -> int:
+        """How many names the lines give, at least: more than there are members where one is given twice.
+
+        The decoder does not see that. A quote before a colon ends each name, and is found in few other places.
+        """
+        return "".join(self.texts).encode().translate(None, b" \t\r").count(b'":')
+
+    def _value(self, number: int, line: str) -> dict[str, Any] | None:
         if line.count(",") > _MOST_COMMAS:
-            problems.add(number, _TOO_MANY)
-            continue
+            self.problems.add(number, _TOO_MANY)
+            return None
         try:
             value = json.loads(line, object_pairs_hook=_unique)
         except _TwiceError as exc:
-            problems.add(number, f"the key {plain(str(exc))} is given twice in one object; keep one")
+            message = f"the key {plain(str(exc))} is given twice in one object; keep one"
         except json.JSONDecodeError as exc:
-            problems.add(number, _mend(line, exc))
+            message = _mend(line, exc)
         except RecursionError:
-            problems.add(number, "is nested too deeply; no job needs that")
+            message = "is nested too deeply; no job needs that"
         except ValueError:
-            problems.add(number, "contains an integer with thousands of digits; write it as text, in quotes")
+            message = "contains an integer with thousands of digits; write it as text, in quotes"
         else:
             if weight(value)[0] > MOST_NODES:
-                problems.add(number, _TOO_MANY)
+                message = _TOO_MANY
             elif isinstance(value, dict):
-                yield Row(number, value)
+                return value
             else:
-                problems.add(number, f"a line must be one job object, not {article(json_type(value))}")
+                message = f"a line must be one job object, not {article(json_type(value))}"
+        self.problems.add(number, message)
+        return None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A manifest: opened, checked whole, streamed as jobs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -8,15 +8,17 @@ from typing import Any, Self
 from pipeline.catalog import Catalog, shown
 from pipeline.core.errors import Problem
 from pipeline.core.jobs import Job
-from pipeline.manifest import csv_reader, jsonl_reader, yaml_reader
-from pipeline.manifest.build import DEFAULT_MODEL, Builder, Built
+from pipeline.manifest import yaml_reader
+from pipeline.manifest.alike import Made
+from pipeline.manifest.identity import identity_of
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import fold
-from pipeline.manifest.rows import BrokenFileError, Problems, Row
+from pipeline.manifest.reading import Reading
+from pipeline.manifest.rows import BrokenFileError, Problems
 from pipeline.manifest.source import Kind, Source, source_of
-from pipeline.manifest.uniques import Uniques, mark
+from pipeline.manifest.uniques import Uniques, mark, name_of, names_of
 from pipeline.manifest.yaml_reader import Head
-from pipeline.settings import complaints_about
+from pipeline.settings import Layer, complaints_about, environment_layer, judging_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,25 @@ class Checked:
     """How many there are."""
     warnings: tuple[Problem, ...]
     """What may go wrong all the same; capped, with a last line about the others."""
+
+
+def _names(made: Made) -> Iterable[str]:
+    """What stands for each row's id and output: one name where the output is the id with its suffix."""
+    if made.outputs is None:
+        return names_of(made.job_ids)
+    pairs = zip(made.job_ids, made.outputs, strict=True)
+    return (name for pair in pairs for name in {name_of(text) for text in pair if text is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What must not occur twice of one row."""
+
+    line: int
+    job_id: str | None
+    named: bool
+    output: str | None
+    variant: str
 
 
 def open_manifest(path: str | Path) -> "Manifest":
@@ -79,26 +100,55 @@ class Manifest:
     def check(self) -> Checked:
         """Read the whole file. Raises `ManifestError` with every problem (the first hundred in full).
 
-        Memory grows by sixteen bytes a row, for finding ids and outputs that occur twice.
+        Memory grows by eight bytes a row, for finding ids and outputs that occur twice; by sixteen where a row has an
+        output that is not named after its id.
         """
         problems = Problems(self.file)
         for name, complaint in complaints_about(self._head.run).items():
             problems.add(self._head.run_lines.get(name), complaint, path=f"run.{name}")
-        ids, outputs = Uniques(), Uniques()
+        names = Uniques()
         rows = jobs = 0
-        for built in self._built(problems):
-            rows += 1
-            jobs += built.job is not None
-            if built.job_id is not None:
-                ids.add(built.job_id)
-            if built.output is not None:
-                outputs.add(fold(built.output))
-        self._name_repeated(ids.repeated(), outputs.repeated(), problems)
+        for made in self._made(problems):
+            rows += len(made.lines)
+            jobs += len(made.lines) if made.sound else 0
+            names.update(_names(made))
+        self._name_repeated(names.repeated(), problems)
         if not rows and not problems.total:
             problems.add(None, self._nothing())
         if problems.total:
             raise problems.error()
         return Checked(jobs, problems.warnings)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the jobs are checked by."""
+        return self._catalog
+
+    def judge_by(self, flags: Mapping[str, Any], config: Layer | None = None) -> None:
+        """Check by the settings `catalog` and `allow_unknown_fields`, wherever they are made.
+
+        A catalog that `run:` names is looked for beside the manifest, any other from the working directory. Raises
+        `SettingsError`, also for what is wrong in the catalog.
+        """
+        own = dict(self.run)
+        if isinstance(own.get("catalog"), str):
+            own["catalog"] = str(self._source.folder / own["catalog"])
+        run = Layer(f"{self.file}: run", own, in_manifest=True)
+        chosen = judging_settings(*([config] if config else []), run, environment_layer(), Layer("flags", flags))
+        catalog = Catalog.load(Path(chosen.catalog) if chosen.catalog else None)
+        self._catalog = catalog.letting_unknown_pass() if chosen.allow_unknown_fields else catalog
+
+    def identity(self) -> str | None:
+        """By what this manifest is known again (`identity_of`); None where that cannot be told.
+
+        Two equal ones mean the same jobs, unless a local file that they name has other bytes.
+        """
+        if self._catalog is not Catalog.load():
+            return None  # a catalog of the user's own decides as well, and may change
+        try:
+            return identity_of(self._source)
+        except BrokenFileError:
+            return None  # the check meets the same spot and reports it
 
     def jobs(self) -> Iterator[Job]:
         """The checked jobs again, in the order of the file.
@@ -106,10 +156,10 @@ class Manifest:
         Raises `ManifestError` at the first row that is wrong: the file has changed since it was checked.
         """
         problems = Problems(self.file)
-        for built in self._built(problems):
-            if built.job is None or problems.total:
+        for made in self._made(problems, jobs_wanted=True):
+            if not made.sound or problems.total:
                 break
-            yield built.job
+            yield from made.jobs
         if problems.total:
             raise problems.error()
 
@@ -122,39 +172,31 @@ class Manifest:
         except BrokenFileError:
             return Head()  # the check meets the same spot and reports it
 
-    def _built(self, problems: Problems) -> Iterator[Built]:
-        builder = Builder(self.file, self._head.defaults, self._catalog, self._media, problems)
-        builder.check_defaults()
-        try:
-            for row in self._rows(problems):
-                yield builder.build(row)
-        except BrokenFileError as broken:
-            problems.add(broken.line, broken.message)
+    def _made(self, problems: Problems, *, jobs_wanted: bool = False) -> Iterator[Made]:
+        reading = Reading(self._source, self._head, self._catalog, self._media, problems, jobs_wanted=jobs_wanted)
+        return reading.made()
 
-    def _rows(self, problems: Problems) -> Iterator[Row]:
-        with self._source.open() as stream:
-            if self._source.kind is Kind.YAML:
-                yield from yaml_reader.read_rows(stream, problems, self._head)
-            elif self._source.kind is Kind.CSV:
-                yield from csv_reader.read_rows(stream, problems, self._catalog, DEFAULT_MODEL)
-            else:
-                yield from jsonl_reader.read_rows(stream, problems)
-
-    def _name_repeated(self, ids: frozenset[int], outputs: frozenset[int], problems: Problems) -> None:
-        """The second look at keys that seem to occur twice: find their rows and report all but the first."""
-        if not ids and not outputs:
+    def _name_repeated(self, repeated: frozenset[int], problems: Problems) -> None:
+        """The second look at names that seem to occur twice: find their rows and report all but the first."""
+        if not repeated:
             return
-        first_ids: dict[str, Built] = {}
-        first_outputs: dict[str, Built] = {}
-        for built in self._built(Problems(self.file)):
-            if built.job_id is not None and mark(built.job_id) in ids:
-                first = first_ids.setdefault(built.job_id, built)
-                if first is not built:
-                    _report_id(built, first, problems)
-            if built.output is not None and mark(fold(built.output)) in outputs:
-                first = first_outputs.setdefault(fold(built.output), built)
-                if first is not built and first.job_id != built.job_id:
-                    _report_output(built, first, problems)
+        first_ids: dict[str, _Seen] = {}
+        first_outputs: dict[str, _Seen] = {}
+        for seen in self._seen():
+            if seen.job_id is not None and mark(name_of(seen.job_id)) in repeated:
+                first = first_ids.setdefault(seen.job_id, seen)
+                if first is not seen:
+                    _report_id(seen, first, problems)
+            if seen.output is not None and mark(name_of(seen.output)) in repeated:
+                first = first_outputs.setdefault(fold(seen.output), seen)
+                if first is not seen and first.job_id != seen.job_id:
+                    _report_output(seen, first, problems)
+
+    def _seen(self) -> Iterator["_Seen"]:
+        for made in self._made(Problems(self.file)):
+            outputs = made.outputs or [f"{job_id}.mp4" for job_id in made.job_ids]
+            for seen in zip(made.lines, made.job_ids, made.named, outputs, strict=True):
+                yield _Seen(*seen, made.variant)
 
     def _nothing(self) -> str:
         with self._source.open() as stream:
@@ -165,21 +207,25 @@ class Manifest:
         return f"there are no jobs: {what.get(self._source.kind, 'every line is blank')}"
 
 
-def _report_id(built: Built, first: Built, problems: Problems) -> None:
-    if built.named or first.named:
-        message = f"the id is already used in line {first.line}; every job needs its own"
-        problems.add(built.line, message, job_id=built.job_id, path="id")
+def _report_id(seen: _Seen, first: _Seen, problems: Problems) -> None:
+    if seen.named or first.named:
+        message = f"the id is already used in {_place(first)}; every job needs its own"
+        problems.add(seen.line, message, job_id=seen.job_id, path="id", variant=seen.variant)
     else:
-        message = f"is an exact duplicate of line {first.line}; give both an id if the video is wanted twice"
-        problems.add(built.line, message)
+        message = f"is an exact duplicate of {_place(first)}; give both an id if the video is wanted twice"
+        problems.add(seen.line, message, variant=seen.variant)
 
 
-def _report_output(built: Built, first: Built, problems: Problems) -> None:
+def _place(seen: _Seen) -> str:
+    return f"line {seen.line} ({seen.variant})" if seen.variant else f"line {seen.line}"
+
+
+def _report_output(seen: _Seen, first: _Seen, problems: Problems) -> None:
     where = f"the output of line {first.line} (job {first.job_id})"
-    if built.output == first.output:
-        message = f"{shown(built.output)} is also {where}; put {{id}} into the template or choose another name"
+    if seen.output == first.output:
+        message = f"{shown(seen.output)} is also {where}; put {{id}} into the template or choose another name"
     else:
         message = (
-            f"{shown(built.output)} is {where} in another case or Unicode form; some systems take them for one file"
+            f"{shown(seen.output)} is {where} in another case or Unicode form; some systems take them for one file"
         )
-    problems.add(built.line, message, job_id=built.job_id, path="output")
+    problems.add(seen.line, message, job_id=seen.job_id, path="output", variant=seen.variant)

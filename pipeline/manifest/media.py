@@ -1,8 +1,11 @@
 """Media values: URLs, data URIs, bare Base64 and files on this machine, each checked as far as it can be here."""
 
 import binascii
+import functools
 import hashlib
+import io
 import ipaddress
+import os
 import re
 import stat
 from collections import OrderedDict
@@ -11,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from pipeline.catalog import Media, MediaValue, plain, shown
+from pipeline.catalog import Facts, Limits, Media, MediaValue, beyond_limits, listed, plain, shown
 from pipeline.core.jobs import LocalFile, MediaForm
 
-LARGEST_FILE = 50_000_000
-"""Bytes; the largest picture that any model documents."""
+LARGEST_FILE = 14_900_000
+"""Bytes of a file; in Base64, and with the rest of the request, it fills the 20 MB that a submit may have."""
 REMEMBERED = 10_000
 """Files whose hash is kept, so that a picture named by many rows is read once."""
 
@@ -55,6 +58,9 @@ class _Content:
     sha256: str
     bytes: int
     mime: str | None
+    width: int | None = None
+    """Pixels, where they were asked for and the header tells."""
+    height: int | None = None
 
 
 class MediaError(ValueError):
@@ -65,8 +71,8 @@ class MediaReader:
     """Judges media values; reads and hashes the local files among them."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: OrderedDict[tuple[str, int, int], _Content] = OrderedDict()
+        self._absolute = functools.lru_cache(REMEMBERED)(lambda text: str((folder / text).absolute()))
+        self._known: OrderedDict[tuple[int | str, ...], _Content] = OrderedDict()
 
     def judge(self, value: MediaValue) -> Judgement:
         """Whether the value can be sent, and the file that it names if it names one."""
@@ -75,34 +81,38 @@ class MediaReader:
             return Judgement(problem="is empty; give a URL, a data URI or the path of a file")
         if text != text.strip():
             return Judgement(problem=f"{shown(text)} has blanks around it; remove them")
-        if text[:5].lower() == "data:":
+        if text[:5].lower() == "data:" or (media.form is MediaForm.OBJECT and _BASE64.fullmatch(text)):
             return _judge_data(text, media)
         if scheme := _SCHEME.match(text):
             return _judge_url(text, scheme[1].lower(), scheme[2], media)
         if media.takes_bare_base64 and _BASE64.fullmatch(text):
-            return Judgement(problem=_base64_complaint(text))
+            return _judge_base64(text, media)
         return self._judge_path(value)
 
     def _judge_path(self, value: MediaValue) -> Judgement:
+        media = value.media
         try:
-            path = (self._folder / value.text).absolute()
-            content = self._content(path, value.text)
-            _check_kind(content.mime, value.media.kind, value.text)
+            path = self._absolute(value.text)
+            content = self._content(path, value.text, _asks_for_pixels(media.limits))
+            _check_kind(content.mime, media.kind, value.text)
+            _check_limits(media, Facts(content.mime, content.bytes, content.width, content.height), shown(value.text))
         except MediaError as error:
             return Judgement(problem=str(error))
-        form = value.media.form
-        mime = content.mime or ""
-        file = LocalFile(value.path, str(path), content.sha256, content.bytes, mime, form)
-        return Judgement(file, warning=_doubt(value.media, f"a local file is sent as {_FORMS[form]}"), general=True)
+        file = LocalFile(value.path, path, content.sha256, content.bytes, content.mime or "", media.form)
+        warnings = (_doubt(media, f"a local file is sent as {_FORMS[media.form]}"), _unchecked(media, content))
+        return Judgement(file, warning="; ".join(filter(None, warnings)) or None, general=True)
 
-    def _content(self, path: Path, text: str) -> _Content:
+    def _content(self, path: str, text: str, measured: bool) -> _Content:
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 - a Path for each of a million rows costs more than the call
             _check_file(status.st_mode, status.st_size, text)
-            key = (str(path), status.st_size, status.st_mtime_ns)
+            suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - as above
+            # The file and not its name: one that is written in several ways, or linked, is hashed once.
+            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            key = (*identity, suffix, measured)
             if key not in self._known:
-                with path.open("rb") as stream:
-                    self._known[key] = _look_at(stream, path.suffix.lower())
+                with open(path, "rb") as stream:  # noqa: PTH123 - as above
+                    self._known[key] = _look_at(stream, suffix, measured)
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise MediaError(_no_file(text)) from exc
         except (OSError, ValueError) as exc:
@@ -117,7 +127,11 @@ class MediaReader:
         return self._known[key]
 
 
-_FORMS = {MediaForm.DATA_URI: "a data URI", MediaForm.BASE64: "bare Base64"}
+_FORMS = {
+    MediaForm.DATA_URI: "a data URI",
+    MediaForm.BASE64: "bare Base64",
+    MediaForm.OBJECT: "an object with its type",
+}
 
 
 def _doubt(media: Media, what: str) -> str | None:
@@ -132,16 +146,55 @@ def _check_file(mode: int, size: int, text: str) -> None:
     if size == 0:
         raise MediaError(f"{shown(text)} is an empty file")
     if size > LARGEST_FILE:
-        raise MediaError(f"{shown(text)} has {size} bytes; the most that can be sent is {LARGEST_FILE // 10**6} MB")
+        raise MediaError(
+            f"{shown(text)} has {size} bytes; the most that can be sent is {LARGEST_FILE / 10**6:g} MB, "
+            "because the service takes requests of 20 MB; make it smaller or give a URL"
+        )
 
 
-def _look_at(stream: BinaryIO, suffix: str) -> _Content:
+def _check_limits(media: Media, facts: Facts, what: str) -> None:
+    """Raises `MediaError` with everything that the model's documents do not allow."""
+    beyond = list(beyond_limits(media.limits, facts))
+    if beyond:
+        raise MediaError(f"{what} {'; it '.join(beyond)}")
+
+
+def _asks_for_pixels(limits: Limits) -> bool:
+    return any(one is not None for one in (limits.min_side, limits.max_side, limits.aspect_min, limits.aspect_max))
+
+
+def _unchecked(media: Media, content: _Content) -> str | None:
+    """What the model limits and nobody here has looked at."""
+    if (content.mime or "").startswith("image/"):
+        unread = content.width is None and _asks_for_pixels(media.limits)
+        return "its size in pixels cannot be read and was not checked" if unread else None
+    unchecked = media.limits.unchecked
+    return (
+        f"its {listed(unchecked, 'and')} {'was' if len(unchecked) == 1 else 'were'} not checked" if unchecked else None
+    )
+
+
+def _pixels(stream: BinaryIO) -> tuple[int | None, int | None]:
+    """Width and height of a picture, from its header."""
+    import imagesize  # it loads an HTTP client, which a manifest of URLs does not need
+
+    try:
+        width, height = imagesize.get(stream)
+    except Exception:  # noqa: BLE001  # whatever a strange header does to the library, the size is then not known
+        return None, None
+    return (width, height) if width > 0 and height > 0 else (None, None)
+
+
+def _look_at(stream: BinaryIO, suffix: str, measured: bool) -> _Content:
     digest, size, start = hashlib.sha256(), 0, b""
     while chunk := stream.read(1 << 20):
         start = start or chunk[:16]
         digest.update(chunk)
         size += len(chunk)
-    return _Content(digest.hexdigest(), size, _mime(start, suffix))
+    mime = _mime(start, suffix)
+    stream.seek(0)
+    width, height = _pixels(stream) if measured and (mime or "").startswith("image/") else (None, None)
+    return _Content(digest.hexdigest(), size, mime, width, height)
 
 
 def _mime(start: bytes, suffix: str) -> str | None:
@@ -208,6 +261,8 @@ def _unreachable(host: str) -> str | None:
 
 
 def _judge_data(text: str, media: Media) -> Judgement:
+    if media.form is MediaForm.OBJECT:
+        return Judgement(problem="the model takes an object here: bytesBase64Encoded and mimeType, or a local file")
     head = _DATA.match(text)
     if head is None:
         return Judgement(
@@ -220,16 +275,24 @@ def _judge_data(text: str, media: Media) -> Judgement:
         return Judgement(problem=f"write the type in lower case: data:{mime.lower()};base64,…")
     if media.kind in _KINDS and not mime.startswith(f"{media.kind}/"):
         return Judgement(problem=f"the data URI holds {plain(mime)}; the model wants {_KINDS[media.kind]}")
-    problem = _base64_complaint(text[head.end() :])
+    judged = _judge_base64(text[head.end() :], media, mime)
     doubt = None if "data_uri" in media.forms else _doubt(media, "this is a data URI")
-    return Judgement(problem=problem, warning=doubt, general=True)
+    return judged if judged.problem else Judgement(warning=doubt, general=True)
 
 
-def _base64_complaint(text: str) -> str | None:
+def _judge_base64(text: str, media: Media, mime: str | None = None) -> Judgement:
+    """The bytes inside the manifest: whether they are Base64, and within the model's limits."""
     if not text:
-        return "the data URI holds no data"
+        return Judgement(problem="the data URI holds no data")
     try:
-        binascii.a2b_base64(text, strict_mode=True)
+        content = binascii.a2b_base64(text, strict_mode=True)
     except ValueError as error:
-        return f"is not valid Base64: {plain(str(error)).lower()}"
-    return None
+        return Judgement(problem=f"is not valid Base64: {plain(str(error)).lower()}")
+    found = mime or _mime(content[:16], "")
+    measured = _asks_for_pixels(media.limits) and (found or "").startswith("image/")
+    width, height = _pixels(io.BytesIO(content)) if measured else (None, None)
+    try:
+        _check_limits(media, Facts(found, len(content), width, height), "the data")
+    except MediaError as error:
+        return Judgement(problem=str(error))
+    return Judgement()

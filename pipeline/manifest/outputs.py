@@ -1,14 +1,13 @@
 """Where a job's video goes below the output folder's `videos/`: the template, filled in and checked."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pipeline.catalog import MISSING, did_you_mean, listed, plain, shown
+from pipeline.catalog import shown
+from pipeline.manifest.templates import Scope, TemplateError, as_name, fill, pieces
 
 DEFAULT_TEMPLATE = "{id}.mp4"
 LONGEST_PART = 200
@@ -40,24 +39,12 @@ _SUFFIXES = (
     ".jpeg",
     ".webp",
 )
-_FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_SCALARS = ("id", "model", "line")
-_SECTIONS = ("metadata", "parameters", "input")
 _UNFIT = re.compile(r'[<>:"|?*\\]')
 """Characters that file names on other systems cannot have."""
-_UNFIT_VALUE = re.compile(r'[/<>:"|?*\\\s]+')
 
 
 class OutputError(ValueError):
     """The job has no usable output name; the message says why and what would be right."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Literal text, or the name of a field."""
-
-    text: str
-    is_field: bool
 
 
 def render_output(template: str, job_id: str, line: int, request: Mapping[str, Any]) -> str:
@@ -66,14 +53,12 @@ def render_output(template: str, job_id: str, line: int, request: Mapping[str, A
     Slashes, blanks and characters that file names elsewhere cannot have become `-` inside the values of fields;
     a path without the suffix of a media file gets `.mp4`. Raises `OutputError`.
     """
-    scalars = {"id": job_id, "line": str(line), "model": _as_name(request["model"])}
-    filled = (
-        (scalars[piece.text] if piece.text in scalars else _value(piece.text, request))
-        if piece.is_field
-        else piece.text
-        for piece in _parsed(template)
-    )
-    output = "".join(filled)
+    scope = Scope(request, {"id": job_id, "model": request["model"], "line": line})
+    try:
+        _check_literal(template)
+        output = fill(template, scope, as_name)
+    except TemplateError as error:
+        raise OutputError(str(error)) from error
     if output and not output.endswith("/") and not _has_suffix(output):
         output += ".mp4"
     _check_path(output)
@@ -91,53 +76,10 @@ def is_reserved(name: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _parsed(template: str) -> tuple[_Piece, ...]:
-    pieces = []
-    start = 0
-    for match in _FIELD.finditer(template):
-        pieces.append(_Piece(template[start : match.start()], is_field=False))
-        start = match.end()
-        if match[0] in ("{{", "}}"):
-            pieces.append(_Piece(match[0][0], is_field=False))
-        elif match[1] is None:
-            raise OutputError(
-                f"{shown(template)} has a brace without its partner; write {{id}} for a field, {{{{ for a brace"
-            )
-        else:
-            pieces.append(_Piece(_checked_field(match[1]), is_field=True))
-    pieces.append(_Piece(template[start:], is_field=False))
-    literal = "".join(piece.text for piece in pieces if not piece.is_field)
+def _check_literal(template: str) -> None:
+    literal = "".join(piece.text for piece in pieces(template) if not piece.is_field)
     if hit := _UNFIT.search(literal):
         raise OutputError(f"{shown(template)} contains {hit[0]!r}, which some systems refuse; separate folders with /")
-    return tuple(pieces)
-
-
-def _checked_field(name: str) -> str:
-    section, dot, rest = name.partition(".")
-    if name in _SCALARS or (section in _SECTIONS and dot and rest):
-        return name
-    known = ("id", "model", "line", *(f"{one}.<field>" for one in _SECTIONS))
-    hint = did_you_mean(section, (*_SCALARS, *_SECTIONS)) or f"; known are {listed(known, 'and')}"
-    raise OutputError(f"the template has no field {{{plain(name)}}}{hint}")
-
-
-def _value(path: str, request: Mapping[str, Any]) -> str:
-    value: Any = request
-    for name in path.split("."):
-        found = value.get(name, MISSING) if isinstance(value, Mapping) else MISSING
-        if found is MISSING:
-            known = value if isinstance(value, Mapping) else ()
-            raise OutputError(f"the job has no {plain(path)} to put into the name{did_you_mean(name, known)}")
-        value = found
-    if isinstance(value, str) and value.strip():
-        return _as_name(value)
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    raise OutputError(f"{plain(path)} cannot be part of a name; a text or a number can")
-
-
-def _as_name(text: str) -> str:
-    return _UNFIT_VALUE.sub("-", text.strip())
 
 
 def _has_suffix(output: str) -> bool:

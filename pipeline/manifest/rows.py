@@ -22,6 +22,16 @@ class Row:
     """The line of each key and list item by dotted path, where the format tells."""
     sound: bool = True
     """False where the reader has already reported something about the row."""
+    variant: str = ""
+    """Which one of a sweep it is, for messages: `style=oil, take 2`."""
+
+    def line_of(self, path: str) -> int:
+        """The line of the value at a dotted path, of the nearest around it, or of the row."""
+        while path:
+            if path in self.lines:
+                return self.lines[path]
+            path = path.rpartition(".")[0]
+        return self.line
 
 
 class BrokenFileError(Exception):
@@ -44,14 +54,30 @@ class Problems:
         self._warned = 0
         self._said: set[tuple[str | None, str]] = set()
 
-    def add(self, line: int | None, message: str, *, job_id: str | None = None, path: str | None = None) -> None:
-        """Something is wrong."""
-        self.total += 1
-        if len(self._kept) < MOST:
-            self._kept.append(self._problem(line, message, job_id, path))
+    def add(
+        self, line: int | None, message: str, *, job_id: str | None = None, path: str | None = None, variant: str = ""
+    ) -> None:
+        """Something is wrong. Rows may be complained about out of their order: the first of the file are kept.
 
-    def warn(self, line: int | None, message: str, *, job_id: str | None = None, path: str | None = None) -> None:
-        """Something may be wrong, and the job is run all the same."""
+        What is wrong with many variants of one job is said of the first, and counts once.
+        """
+        if variant:
+            if not self.first_time(f"{line}: {path}", message):
+                return
+            message = f"{message} (in {variant})"
+        self.total += 1
+        self._kept.append(self._problem(line, message, job_id, path))
+        if len(self._kept) > 2 * MOST:
+            self._kept = self._first()
+
+    def warn(
+        self, line: int | None, message: str, *, job_id: str | None = None, path: str | None = None, variant: str = ""
+    ) -> None:
+        """Something may be wrong, and the job is run all the same; of many variants it is said of the first."""
+        if variant:
+            if not self.first_time(f"{line}: {path}", message):
+                return
+            message = f"{message} (in {variant})"
         self._warned += 1
         if len(self._warnings) < MOST:
             self._warnings.append(self._problem(line, message, job_id, path))
@@ -63,6 +89,19 @@ class Problems:
             self._said.add((path, message))
         return fresh
 
+    def was_said(self, path: str | None, message: str) -> bool:
+        """Whether `first_time` would be false."""
+        return (path, message) in self._said
+
+    @property
+    def warnings_full(self) -> bool:
+        """Whether further warnings would only be counted."""
+        return self._warned >= MOST
+
+    def count_warnings(self, number: int) -> None:
+        """So many more warnings, none of which would be kept."""
+        self._warned += number
+
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """The kept warnings in the order of the file, with a last line about the others."""
@@ -73,7 +112,10 @@ class Problems:
 
     def error(self) -> ManifestError:
         """All of it, in the order of the file."""
-        return ManifestError(sorted(self._kept, key=lambda problem: problem.line or 0), self.total)
+        return ManifestError(self._first(), self.total)
+
+    def _first(self) -> list[Problem]:
+        return sorted(self._kept, key=lambda problem: problem.line or 0)[:MOST]
 
     def _problem(self, line: int | None, message: str, job_id: str | None, path: str | None) -> Problem:
         return Problem(

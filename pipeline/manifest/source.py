@@ -1,6 +1,7 @@
 """The bytes of a manifest: opened as often as needed, checked to be UTF-8 text, line by line or as a stream."""
 
 import codecs
+import io
 import re
 import shutil
 import sys
@@ -20,6 +21,8 @@ LONGEST_LINE = 32_000_000
 """Bytes of one line, and of one value of a YAML file: more than the largest media value (28 MB) needs."""
 STDIN = "stdin"
 
+_BLOCK = 131_072
+"""Bytes that are taken up at once: some hundred rows."""
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 """Characters that YAML does not allow in a file."""
 _CSV_HEADER = re.compile(r'"?[A-Za-z][\w. -]*"?([,;\t] *"?[\w. -]*"?)*')
@@ -159,26 +162,50 @@ def _skip_mark(stream: BinaryIO) -> None:
     stream.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
 
 
-def text_lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
-    """Each line with its number and its line end. Raises `BrokenFileError` for what is no text.
+def text_blocks(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a text with their line ends, some hundred at a time, and the number of the first of them.
 
-    A line longer than `LONGEST_LINE` is refused before it is read whole.
+    Raises `BrokenFileError` for what is no text, after the lines before it. A line longer than `LONGEST_LINE` is
+    refused before it is read whole.
     """
-    number = 0
-    while line := stream.readline(LONGEST_LINE + 1):
-        number += 1
-        if len(line) > LONGEST_LINE:
-            raise BrokenFileError(
-                number, f"the line is longer than {LONGEST_LINE // 10**6} MB; name large media by path or URL"
-            )
-        if b"\0" in line:
-            raise BrokenFileError(
-                number, "contains a NUL byte; no text has one: the file is damaged or of another kind"
-            )
+    first = 1
+    while data := stream.read(_BLOCK):
+        data += stream.readline(LONGEST_LINE + 1)
+        lines, broken = _decoded(data, first)
+        if lines:
+            yield first, lines
+        if broken:
+            raise broken
+        first += len(lines)
+
+
+def _decoded(data: bytes, first: int) -> tuple[list[str], BrokenFileError | None]:
+    """The lines up to the first that is no text, and what is wrong with that one."""
+    if b"\0" not in data and len(data) <= LONGEST_LINE:
         try:
-            yield number, line.decode()
-        except UnicodeDecodeError as exc:
-            raise _not_utf8(number, exc.object[exc.start], exc.start + 1) from exc
+            return list(map(bytes.decode, io.BytesIO(data))), None
+        except UnicodeDecodeError:
+            pass  # one by one, to find the line
+    lines: list[str] = []
+    for number, line in enumerate(io.BytesIO(data), first):
+        try:
+            lines.append(_text_of(line, number))
+        except BrokenFileError as broken:
+            return lines, broken
+    return lines, None
+
+
+def _text_of(line: bytes, number: int) -> str:
+    if len(line) > LONGEST_LINE:
+        raise BrokenFileError(
+            number, f"the line is longer than {LONGEST_LINE // 10**6} MB; name large media by path or URL"
+        )
+    if b"\0" in line:
+        raise BrokenFileError(number, "contains a NUL byte; no text has one: the file is damaged or of another kind")
+    try:
+        return line.decode()
+    except UnicodeDecodeError as exc:
+        raise _not_utf8(number, exc.object[exc.start], exc.start + 1) from exc
 
 
 def _not_utf8(line: int, byte: int, column: int | None) -> BrokenFileError:

@@ -77,6 +77,50 @@ def weight(value: Any) -> tuple[int, int]:
     return nodes, text
 
 
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text at any depth, names of fields not among them."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, Mapping):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings stand in each other more than so many levels deep."""
+    level = [value]
+    for _ in range(levels + 1):
+        inner = [one.values() if isinstance(one, Mapping) else one for one in level if isinstance(one, Mapping | list)]
+        if not inner:
+            return False
+        level = [one for around in inner for one in around]
+    return True
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """One mapping over another: mappings are merged at every depth, anything else is replaced."""
+    made = dict(under)
+    for name, value in over.items():
+        below = made.get(name)
+        made[name] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return made
+
+
+def with_value(values: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy with the value at the dotted path; one that leads through anything but mappings changes nothing."""
+    first, dot, rest = path.partition(".")
+    if not dot:
+        return {**values, first: value}
+    inner = values.get(first)
+    if inner is not None and not isinstance(inner, Mapping):
+        return dict(values)
+    return {**values, first: with_value(inner or {}, rest, value)}
+
+
 def forbidden(value: Any, path: str, media: Collection[str] = (), depth: int = 1) -> Iterator[tuple[str, str]]:
     """Path and complaint for every value below `path` that no request, ledger or results line can carry.
 

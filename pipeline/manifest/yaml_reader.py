@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import yaml
 
 from pipeline.catalog import did_you_mean, plain
+from pipeline.manifest.block import RowBlock
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
 from pipeline.manifest.source import TextGuard
 from pipeline.manifest.values import (
@@ -29,7 +30,11 @@ MOST_TEXT = 64_000_000
 
 _DEEPEST_IN_FILE = DEEPEST + 8
 """A job's own levels, and those around it with some to spare."""
-_LATE_KEY = re.compile(rb"""\b(run|defaults)["']?\s*:""")
+_TOO_DEEP = f"nested deeper than {DEEPEST} levels; no job needs that"
+_LATE_KEYS = re.compile(rb"""run["']?\s*:"""), re.compile(rb"""defaults["']?\s*:""")
+"""Each begins with a literal, which is searched at the speed of memory."""
+_MOST_ROWS, _MUCH_TEXT = 64, 100_000
+"""Rows, and characters, that are handed on together."""
 _AS_WRITTEN = ("id", "model", "output")
 """Names that stay the text that the author wrote: `id: 01`, `id: no` and `id: 2024-01-01` are names, not values."""
 
@@ -59,10 +64,27 @@ def read_head(stream: BinaryIO) -> Head:
     return Head(dict(run.values), dict(run.lines), found.get("defaults"))
 
 
-def read_rows(stream: BinaryIO, problems: Problems, head: Head) -> Iterator[Row]:
+def read_blocks(stream: BinaryIO, problems: Problems, head: Head) -> Iterator[RowBlock]:
     """The jobs in the order of the file, and every problem of its form. Raises `BrokenFileError`."""
+    rows: list[Row] = []
+    reader = YamlReader(stream, problems)
+    text = 0
+    try:
+        for row in _jobs_of(reader, problems, head):
+            rows.append(row)
+            text += reader.text
+            if len(rows) >= _MOST_ROWS or text > _MUCH_TEXT:
+                yield RowBlock(rows)
+                rows, text = [], 0
+    except BrokenFileError:
+        yield RowBlock(rows)
+        raise
+    yield RowBlock(rows)
+
+
+def _jobs_of(reader: "YamlReader", problems: Problems, head: Head) -> Iterator[Row]:
     seen_jobs = False
-    for name, row in YamlReader(stream, problems).sections():
+    for name, row in reader.sections():
         seen_jobs = seen_jobs or name == "jobs"
         if name == "job":
             yield row
@@ -74,11 +96,12 @@ def _comes_later(stream: BinaryIO, line: int) -> bool:
     """Whether `run` or `defaults` may stand after `jobs`: a second look at the bytes saves a second parse."""
     place = stream.tell()
     stream.seek(0)
-    number = 0
+    for _ in range(line - 1):
+        stream.readline(1_000_000)
     found = False
-    while not found and (text := stream.readline(1_000_000)):
-        number += 1
-        found = number >= line and (b"run" in text or b"defaults" in text) and bool(_LATE_KEY.search(text))
+    while not found and (text := stream.read(1_000_000)):
+        text += stream.readline(1_000_000)
+        found = any(key.search(text) for key in _LATE_KEYS)
     stream.seek(place)
     return found
 
@@ -111,7 +134,7 @@ class _Events:
         if isinstance(event, yaml.CollectionStartEvent):
             self._depth += 1
             if self._depth > _DEEPEST_IN_FILE:  # the parser's time grows with the square of the depth
-                raise BrokenFileError(_line(event), f"nested deeper than {DEEPEST} levels; no job needs that")
+                raise BrokenFileError(_line(event), _TOO_DEEP)
         elif isinstance(event, yaml.CollectionEndEvent):
             self._depth -= 1
         return event
@@ -133,6 +156,8 @@ class _Events:
         line, column = (mark.line + 1, mark.column) if mark else (self._guard.lines + 1, 0)
         text, last = self._line(line)
         what = plain(error.problem or str(error), 200)
+        if "nesting depth" in what:  # libyaml's own bound, which a run of brackets meets before the first event of ours
+            return BrokenFileError(line, _TOO_DEEP)
         since = error.context_mark.line + 1 if error.context_mark and error.context_mark.line + 1 < line else None
         begun = f" (what began in line {since} has no end)" if since else ""
         if last and column >= len(text.rstrip()):
@@ -174,6 +199,11 @@ class YamlReader:
         self._nodes = self._text = 0
         self._lines: dict[str, int] = {}
         self._complaints: list[tuple[int, str, str]] = []
+
+    @property
+    def text(self) -> int:
+        """Characters of the value that was read last."""
+        return self._text
 
     def sections(self) -> Iterator[tuple[str, Row]]:
         """`run` and `defaults` where they stand, `jobs` when the list begins, then each `job`."""
@@ -278,7 +308,7 @@ class YamlReader:
             as_written = path in _AS_WRITTEN or path.removeprefix("defaults.") in _AS_WRITTEN
             value = event.value if not event.implicit[0] else _scalar(event.value, as_written)
         elif depth >= DEEPEST:
-            raise BrokenFileError(_line(event), f"nested deeper than {DEEPEST} levels; no job needs that")
+            raise BrokenFileError(_line(event), _TOO_DEEP)
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._list(path, depth)
         else:

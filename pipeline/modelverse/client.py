@@ -2,29 +2,25 @@
 
 import asyncio
 import base64
-import errno
-import functools
-import hashlib
-import io
 import math
-import os
 import re
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
-import aiofiles
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from pipeline import __version__
+from pipeline.core.body import Body, sha256_of
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import RejectedError, ServiceError
 from pipeline.core.jobs import Job, LocalFile, Task, TaskReport, TaskState
 from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, known_to_speak
-from pipeline.modelverse.wire import Traits, clean, encode_media, encode_submit, is_given
+from pipeline.modelverse.pictures import Pictures, encoded_size
+from pipeline.modelverse.wire import Hide, Traits, clean, encode_submit, is_given
 from pipeline.settings import ServiceSettings
 
 MAX_BODY_BYTES = 20_000_000
@@ -33,11 +29,16 @@ MAX_ANSWER_BYTES = 2**20
 """No honest answer comes near; what lies beyond is not read."""
 _SLOWEST_UPLOAD = 50_000.0
 """Bytes per second: the ceiling of a submit grows with its body, so that a slow line does not lose its answer."""
+_WRITTEN_AT_ONCE = 2**16
+"""Bytes of a body that is handed over whole; a larger one is written piece by piece, so that others have their turn."""
 _KEEP_ALIVE = 15.0
 """Seconds that a question's connection may idle: less than common servers and balancers allow."""
 
 _BASE64_FROM = 16
 """Characters of a key whose Base64 is looked for; the letters of a shorter one may stand anywhere by chance."""
+
+_ESCAPES = re.compile(r"[\\%&]")
+"""Every escaped spelling of a character begins with one of these; most texts have none, and are read much faster."""
 
 _BROKEN = (aiohttp.ClientError, OSError, UnicodeError)
 """All that an exchange may raise; timeouts are OSErrors, and a host name that no DNS can carry is a UnicodeError."""
@@ -67,20 +68,17 @@ class ModelVerseClient:
         *,
         clock: Clock = _MACHINE_CLOCK,
         traits_for: Callable[[Job], Traits] = no_traits,
+        pictures: Pictures | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._traits_for = traits_for
+        self._pictures = pictures or Pictures()
         self._authorization = f"Bearer {api_key}" if settings.auth_scheme == "bearer" else api_key
-        self._key_pattern = _any_spelling(api_key)
+        self._hide = _hiding(api_key)
         self._sessions: dict[Call, aiohttp.ClientSession] = {}
         self._read_timeouts = {Call.SUBMIT: settings.submit_timeout, Call.STATUS: settings.status_timeout}
-        self._timeouts = {
-            call: aiohttp.ClientTimeout(
-                total=None, connect=settings.connect_timeout, sock_connect=settings.connect_timeout, sock_read=seconds
-            )
-            for call, seconds in self._read_timeouts.items()
-        }
+        self._urls: dict[tuple[Call, str], URL] = {}
         self._proven = False
         """Whether the service has answered in its own words: until then a 404 speaks of the endpoint."""
 
@@ -114,30 +112,34 @@ class ModelVerseClient:
         path = self._traits_for(job).external_id
         return path is not None and not is_given(job, path)
 
-    async def prepare(self, job: Job, external_id: str | None = None) -> bytes:
-        """The body of the job's submit, local files encoded.
+    async def prepare(self, job: Job, external_id: str | None = None) -> Body:
+        """The body of the job's submit, local files encoded; waits until the pictures of others leave room for it.
 
         Raises `RejectedError` with code `local_file_missing`, `local_file_unreadable` or `local_file_changed` (other
         bytes than when the manifest was checked), `too_large_body` (over 20 MB) or `not_unicode`.
         """
-        _check_size(sum(file.bytes for file in job.files) * 4 // 3)
-        media = {file.field: await _encoded(file) for file in job.files}
         path = self._traits_for(job).external_id
-        encode = functools.partial(
-            encode_submit,
-            job,
-            media,
-            first_frame_form=self._settings.first_frame_form,
-            external_id=(path, external_id) if path and external_id else None,
-        )
         try:
-            body = await asyncio.to_thread(encode) if media else encode()
+            parts = encode_submit(
+                job,
+                first_frame_form=self._settings.first_frame_form,
+                external_id=(path, external_id) if path and external_id else None,
+            )
         except UnicodeEncodeError as exc:
             raise RejectedError("a text of the job is not valid Unicode", code="not_unicode") from exc
-        _check_size(len(body))
-        return body
+        size = sum(len(part) if isinstance(part, bytes) else encoded_size(part.bytes) for part in parts)
+        _check_size(size)
+        if size <= _WRITTEN_AT_ONCE and not job.files:
+            return Body.of(*_pieces(parts, {}))
+        held = await self._pictures.hold(job.files)
+        try:
+            pieces = _pieces(parts, held.texts)
+            return Body(pieces, await asyncio.to_thread(sha256_of, pieces), held.let_go)
+        except BaseException:
+            held.let_go()
+            raise
 
-    async def submit(self, job: Job, body: bytes) -> Task:
+    async def submit(self, job: Job, body: Body) -> Task:
         """Send the paid request exactly once and return the accepted task; errors as in `core.ports.Service`."""
         headers = {**self._traits_for(job).headers, "Content-Type": "application/json"}
         answer = await self._exchange(Call.SUBMIT, self._url(Call.SUBMIT, self.base_url), headers, body)
@@ -145,8 +147,8 @@ class ModelVerseClient:
 
     async def status(self, task: Task) -> TaskReport:
         """Ask once, at the host that gave the task, how it stands; an error says nothing about the task."""
-        url = self._url(Call.STATUS, task.base_url).with_query({"task_id": task.task_id})
-        answer = await self._exchange(Call.STATUS, url, {}, None)
+        url = self._url(Call.STATUS, task.base_url).with_query(task_id=task.task_id)
+        answer = await self._exchange(Call.STATUS, url, None, None)
         return self._settled(judge_status(answer))
 
     async def find(self, external_id: str) -> Task | None:
@@ -169,6 +171,12 @@ class ModelVerseClient:
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=self._settings.connect_timeout,
+                sock_connect=self._settings.connect_timeout,
+                sock_read=self._read_timeouts[call],
+            ),
             headers={
                 "Authorization": self._authorization,
                 "User-Agent": f"video-batch-pipeline/{__version__}",
@@ -189,19 +197,19 @@ class ModelVerseClient:
 
         return send
 
-    async def _exchange(self, call: Call, url: URL, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    async def _exchange(self, call: Call, url: URL, headers: Mapping[str, str] | None, body: Body | None) -> Answer:
         # The ceiling is for servers that dribble: each byte restarts the read timeout. It outlasts the connect timeout,
         # so that whatever it cuts off had been sent.
-        ceiling = self._settings.connect_timeout + 2 * self._read_timeouts[call] + len(body or b"") / _SLOWEST_UPLOAD
+        size = 0 if body is None else body.size
+        ceiling = self._settings.connect_timeout + 2 * self._read_timeouts[call] + size / _SLOWEST_UPLOAD
         try:
             async with (
                 asyncio.timeout(ceiling),
                 self._sessions[call].request(
                     "GET" if body is None else "POST",
                     url,
-                    data=None if body is None else io.BytesIO(body),
+                    data=None if body is None else body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body),
                     headers=headers,
-                    timeout=self._timeouts[call],
                     allow_redirects=False,
                 ) as response,
             ):
@@ -211,19 +219,23 @@ class ModelVerseClient:
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 response.close()
                 break
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, headers, bytes(body[:MAX_ANSWER_BYTES]), self._clock.time(), self._hide)
+        return Answer(response.status, response.headers, bytes(body[:MAX_ANSWER_BYTES]), self._clock.time(), self._hide)
 
     def _url(self, call: Call, base_url: str) -> URL:
+        """The call's URL at a host; a run meets few hosts, so each is read once."""
+        known = self._urls.get((call, base_url))
+        if known is not None:
+            return known
         try:
-            return URL(f"{base_url.rstrip('/')}/v1/tasks/{call}")
+            url = URL(f"{base_url.rstrip('/')}/v1/tasks/{call}")
         except ValueError as exc:
             raise judge_broken(call, "bad_endpoint", self._shown(f"{base_url}: {exc}")) from exc
+        return self._urls.setdefault((call, base_url), url)
 
     def _broken(self, call: Call, exc: Exception) -> ServiceError:
         if isinstance(exc, aiohttp.ClientResponseError):
@@ -234,9 +246,6 @@ class ModelVerseClient:
 
     def _shown(self, text: str) -> str:
         return clean(self._hide(text), 300)
-
-    def _hide(self, text: str) -> str:
-        return self._key_pattern.sub("***", text)
 
 
 def _what_broke(exc: Exception) -> str:
@@ -254,6 +263,23 @@ def _what_broke(exc: Exception) -> str:
         (aiohttp.ClientResponseError, "not_http"),
     )
     return next((code for kind, code in kinds if isinstance(exc, kind)), "connection_lost")
+
+
+def _hiding(key: str) -> Hide:
+    """Takes the key out of a text, however it is spelt there."""
+    pattern = _any_spelling(key)
+    in_short = [text.lower() for text in (key, *_in_base64(key))]
+
+    def hide(text: str) -> str:
+        if len(text) < len(key):
+            return text
+        if text.isascii() and key.isascii() and not _ESCAPES.search(text):
+            lowered = text.lower()
+            if not any(spelling in lowered for spelling in in_short):
+                return text
+        return pattern.sub("***", text)
+
+    return hide
 
 
 def _any_spelling(key: str) -> re.Pattern[str]:
@@ -286,35 +312,31 @@ def _check_size(size: int) -> None:
         )
 
 
-async def _encoded(file: LocalFile) -> str:
-    """The text that stands for a local file in the request."""
-    try:
-        async with aiofiles.open(file.path, "rb", opener=_open_regular) as opened:
-            content = await opened.read(
-                file.bytes + 1
-            )  # one more, so that a file that grew is seen without reading it all
-    except (FileNotFoundError, NotADirectoryError) as exc:
-        raise RejectedError(f"{file.path}: the file is gone ({file.field})", code="local_file_missing") from exc
-    except OSError as exc:
-        raise RejectedError(
-            f"{file.path}: the file cannot be read: {exc.strerror} ({file.field})", code="local_file_unreadable"
-        ) from exc
-    return await asyncio.to_thread(_checked_text, file, content)
+def _pieces(parts: Iterable[bytes | LocalFile], texts: Mapping[str, tuple[bytes, ...]]) -> tuple[bytes, ...]:
+    """A body with the files' Base64 in their places; nothing is copied."""
+    return tuple(piece for part in parts for piece in ((part,) if isinstance(part, bytes) else texts[part.sha256]))
 
 
-def _open_regular(path: str, flags: int) -> int:
-    """An opener that takes files alone: a pipe that has taken a picture's name would hold the thread for ever."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is no regular file any more", path)
+class _InPieces(aiohttp.Payload):
+    """A large body on its way: never copied as a whole, with a known length, and others have their turn in between."""
 
+    def __init__(self, body: Body) -> None:
+        super().__init__(body, content_type="application/json")
+        self._body = body
 
-def _checked_text(file: LocalFile, content: bytes) -> str:
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise RejectedError(
-            f"{file.path}: the file has changed since the manifest was checked ({file.field})",
-            code="local_file_changed",
-        )
-    return encode_media(file, content)
+    @property
+    def size(self) -> int:
+        """Bytes, for the Content-Length."""
+        return self._body.size
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """As text, which nobody asks for on the way out."""
+        return self._body.whole().decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it."""
+        for piece in self._body.pieces:
+            view = memoryview(piece)
+            for start in range(0, len(view), _WRITTEN_AT_ONCE):
+                await writer.write(view[start : start + _WRITTEN_AT_ONCE])
+                await asyncio.sleep(0)

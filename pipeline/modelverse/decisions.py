@@ -49,7 +49,7 @@ class Answer:
 
     http_status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Asked for in lower case."""
     body: bytes
     at: float
     """Unix seconds here when it arrived, for a Retry-After that is a date."""
@@ -221,15 +221,17 @@ def judge_submit(answer: Answer, *, model: str, base_url: str, proven: bool) -> 
 
 def judge_status(answer: Answer) -> TaskReport | ServiceError:
     """How the task stands, or what the absence of a report means: an error says nothing about the task."""
-    unreadable = None
-    refusal = decode_refusal(answer.body, hide=answer.hide)
+    report = unreadable = None
     if _good(answer):
         try:
             report = decode_report(answer.body, hide=answer.hide)
-            if report.word or refusal is None:
-                return report
         except UnreadableError as exc:
             unreadable = exc
+    if report and report.word:
+        return report
+    refusal = decode_refusal(answer.body, hide=answer.hide)
+    if report and refusal is None:
+        return report
     code, rule = _decide(answer, refusal, unreadable)
     return _error(Call.STATUS, code, rule, answer, refusal, _quote(answer, refusal))
 

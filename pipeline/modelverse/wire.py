@@ -3,7 +3,6 @@
 Every member is decoded on its own, so that nonsense in one of them never hides a task id or a state in another.
 """
 
-import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +93,8 @@ class Refusal:
 
 
 _NOTHING = msgspec.Raw()
+_MARK = b"\xff"
+"""Stands in no UTF-8, and so nowhere in what a job says: the places of files are found by it."""
 
 
 class _Body(msgspec.Struct):
@@ -140,20 +141,26 @@ class Traits:
 
 
 def encode_submit(
-    job: Job, media: Mapping[str, str], *, first_frame_form: bool = False, external_id: tuple[str, str] | None = None
-) -> bytes:
-    """The body of a submit (§4), with `media` (dotted path to encoded file) in the places of local paths.
+    job: Job, *, first_frame_form: bool = False, external_id: tuple[str, str] | None = None
+) -> tuple[bytes | LocalFile, ...]:
+    """The body of a submit (§4) in its order: JSON, and between it the files whose Base64 belongs there.
 
     Empty `input` and `parameters` are left out. `first_frame_form` sends Wan2.2-I2V's `image_url` as
     `first_frame_url` (§14). `external_id` is the dotted path and the value of our own id for the task (§8). The job
     stays as it is. Raises UnicodeEncodeError where a text is no Unicode.
     """
     request: dict[str, Any] = {"model": job.model, "input": job.input, "parameters": job.parameters}
-    for path, text in (*media.items(), *((external_id,) if external_id else ())):
-        request = _replaced(request, path.split("."), text)
+    for number, file in enumerate(job.files):
+        request = _replaced(request, file.field.split("."), _media(file, b"%b%d%b" % (_MARK, number, _MARK)))
+    if external_id is not None:
+        request = _replaced(request, external_id[0].split("."), external_id[1])
     if first_frame_form and job.model == WAN22_I2V:
         request["input"] = _with_first_frame(request["input"])
-    return msgspec.json.encode({name: value for name, value in request.items() if value}, enc_hook=_as_dict)
+    encoded = msgspec.json.encode({name: value for name, value in request.items() if value}, enc_hook=_as_dict)
+    if not job.files:
+        return (encoded,)
+    pieces = encoded.split(_MARK)
+    return tuple(job.files[int(piece)] if place % 2 else piece for place, piece in enumerate(pieces))
 
 
 def is_given(job: Job, path: str) -> bool:
@@ -162,14 +169,16 @@ def is_given(job: Job, path: str) -> bool:
     return name in (job.input if section == "input" else job.parameters)
 
 
-def encode_media(file: LocalFile, content: bytes) -> str:
-    """The bytes of a local file in the form that the model wants (§11)."""
-    text = base64.b64encode(content).decode("ascii")
-    # Seedance refuses a data URI whose type is not in lower case; no model minds.
-    return f"data:{file.mime.lower()};base64,{text}" if file.form is MediaForm.DATA_URI else text
+def _media(file: LocalFile, base64: bytes) -> msgspec.Raw | dict[str, Any]:
+    """A local file in the form that the model wants (§11), as JSON around its Base64."""
+    mime = file.mime.lower()  # Seedance refuses a data URI whose type is not in lower case; no model minds
+    if file.form is MediaForm.OBJECT:
+        return {"bytesBase64Encoded": msgspec.Raw(b'"%b"' % base64), "mimeType": mime}
+    head = msgspec.json.encode(f"data:{mime};base64," if file.form is MediaForm.DATA_URI else "")
+    return msgspec.Raw(b'%b%b"' % (head[:-1], base64))
 
 
-def _replaced(whole: Any, path: Sequence[str], text: str) -> Any:
+def _replaced(whole: Any, path: Sequence[str], text: str | msgspec.Raw | dict[str, Any]) -> Any:
     """A copy of `whole` with `text` at `path`; what lies beside the path is shared."""
     if not path:
         return text
@@ -307,7 +316,7 @@ def _read_error(whole: _Body) -> _Error:
 
 def _value(raw: msgspec.Raw) -> Any:
     """What stands there; None where it is missing, null or beyond what JSON can carry."""
-    if not bytes(raw):
+    if raw is _NOTHING:
         return None
     try:
         return _ANYTHING.decode(raw)

@@ -9,9 +9,12 @@ kinds.py      known first bytes, and the MP4 box walk (pure)
 part.py       the bytes on their way to the disk: one block gathered, one in flight
 partfile.py   the blocking side: part, validator, publishing
 places.py     where an output lies, and that it stays inside `videos/`
-threads.py    blocking work that a cancellation waits for
+room.py       free space, without waiting for the disk
+names.py      host names, looked up in threads of their own
+threads.py    blocking work in threads of one's own, that a cancellation waits for
 """
 
+from pipeline.videos.partfile import Assurance
 from pipeline.videos.store import LocalVideoStore
 
-__all__ = ["LocalVideoStore"]
+__all__ = ["Assurance", "LocalVideoStore"]

@@ -5,33 +5,38 @@ from contextlib import suppress
 
 from pipeline.core.errors import PipelineError
 from pipeline.videos.kinds import OPENING_BYTES
-from pipeline.videos.partfile import PartFile, Proof, require_media
+from pipeline.videos.partfile import Assurance, PartFile, Proof, require_media
 from pipeline.videos.places import Place
 from pipeline.videos.ranges import Kept, Validator
-from pipeline.videos.threads import DiskThreads, settled
+from pipeline.videos.threads import OwnThreads, settled
 
 BLOCK_BYTES = 1 << 20
 """One thread hop each: smaller blocks pay for hops, larger ones fall out of the cache."""
+SMALL_BYTES = 2 << 20
+"""A file that is known to be no longer is gathered whole and takes one hop: it comes and goes without a validator."""
 
 
 class Part:
     """What an output has so far. Used by one download at a time, then either published, abandoned or discarded."""
 
-    def __init__(self, place: Place, threads: DiskThreads) -> None:
+    def __init__(self, place: Place, threads: OwnThreads, assurance: Assurance) -> None:
         self.kept = Kept()
         self.size = 0
         """Bytes so far, those still in memory included."""
-        self._file = PartFile(place)
+        self.room = 0
+        """Bytes that were free on the disk when the download began."""
+        self._file = PartFile(place, assurance)
         self._threads = threads
         self._validator = Validator(url="")
         self._opening: bytes | None = None
         self._gathered: list[bytes] = []
         self._gathered_size = 0
+        self._hop_at = BLOCK_BYTES
         self._in_flight: asyncio.Future[None] | None = None
 
     async def prepare(self) -> None:
-        """Make the folders and see what an earlier try left."""
-        self.kept = await self._threads.run(self._file.prepare)
+        """Make the folders and see what an earlier try left, and how much room there is."""
+        self.kept, self.room = await self._threads.run(self._file.prepare)
 
     def forget(self) -> None:
         """Go on as if nothing had been kept; the old bytes stay until new ones replace them."""
@@ -40,6 +45,8 @@ class Part:
     def begin(self, validator: Validator) -> None:
         """Expect the file from its first byte; nothing on disk changes before the first block is full."""
         self._validator, self._opening, self.size = validator, b"", 0
+        small = validator.total is not None and validator.total <= SMALL_BYTES
+        self._hop_at = SMALL_BYTES + 1 if small else BLOCK_BYTES
 
     def resume(self) -> None:
         """Go on after the kept bytes, which are hashed while the first new block arrives.
@@ -57,7 +64,7 @@ class Part:
         self.size += len(chunk)
         if self._opening is not None:
             self._look(chunk)
-        if self._gathered_size >= BLOCK_BYTES:
+        if self._gathered_size >= self._hop_at:
             await self._landed()
             self._in_flight = self._threads.start(self._file.append, self._taken(), self._validator)
 

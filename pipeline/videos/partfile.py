@@ -1,20 +1,24 @@
 """The blocking side of a download: a part, its validator, and the step that gives the file its final name.
 
 What a crash leaves behind is either resumable or starts over, never wrongly joined: a new part is empty before its
-validator is replaced, and gets its first byte only after that. Every method here blocks and runs in a thread.
+validator is replaced or removed, and gets its first byte only after that. Every method here blocks and runs in a
+thread.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from pipeline.core.errors import InterruptedDownloadError, NoSpaceError, UnusableResultError
 from pipeline.videos.kinds import OPENING_BYTES, boxes_close, excerpt, kind_of
-from pipeline.videos.places import Place, disk_errors, flush_folders, regular_size
+from pipeline.videos.places import Place, disk_errors, flush_folders, free_bytes, move, regular_size, remove
 from pipeline.videos.ranges import Kept, Validator
 
 _MOST_BUFFERS = 256
@@ -24,8 +28,28 @@ _HASHED_AT_ONCE = 8 << 20
 _LONGEST_VALIDATOR = 200_000
 """Bytes; the longest URL we open, escaped, fits with room to spare."""
 
-_flush: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+
+class Digest(Protocol):
+    """A running hash, as `hashlib` makes them."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+_FLUSH: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 """macOS has no fdatasync."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assurance:
+    """What vouches for a stored file beside its length and its first bytes."""
+
+    digest: Callable[[], Digest] = hashlib.sha256
+    flush: Callable[[int], None] = _FLUSH
+    """Of a file's descriptor."""
+    flush_folder: Callable[[int], None] = os.fsync
+    """Of the descriptor of the folder in which the file gets its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +62,7 @@ class Proof:
     """The host told no length and ended by closing the connection: the MP4 boxes must close exactly."""
 
 
+@functools.cache
 def boot_id() -> str:
     """What changes when this machine restarts; empty where the system does not tell."""
     try:
@@ -56,20 +81,25 @@ def require_media(opening: bytes) -> None:
 class PartFile:
     """The unfinished bytes of one output, open or not, and their running hash. One thread at a time uses it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, assurance: Assurance) -> None:
         self._place = place
+        self._assurance = assurance
         self._descriptor: int | None = None
-        self._hash = hashlib.sha256()
+        self._hash = assurance.digest()
         self._broken = False
         self._hurried = False
 
-    def prepare(self) -> Kept:
-        """Make the folders and look for what an earlier try left; without a readable validator that is nothing."""
+    def prepare(self) -> tuple[Kept, int]:
+        """Make the folders and look for what an earlier try left; without a readable validator that is nothing.
+
+        Returns it, and the free space in bytes.
+        """
         self._place.prepare()
         with disk_errors():
             size = regular_size(self._place.part)
             validator = self._read_validator() if size else None
-        return Kept(size or 0, validator) if validator else Kept()
+            room = free_bytes(self._place.videos)
+        return Kept(size or 0, validator) if validator else Kept(), room
 
     def reopen(self, size: int) -> None:
         """Open the part to go on at `size`, and hash what it holds."""
@@ -87,8 +117,8 @@ class PartFile:
         """Nobody waits for the hash any more: the file will be left as it is, at the next stretch. Never blocks."""
         self._hurried = True
 
-    def append(self, buffers: list[bytes], validator: Validator) -> None:
-        """Write after what is there; the first call of a new part makes it, and its validator.
+    def append(self, buffers: list[bytes], validator: Validator | None) -> None:
+        """Write after what is there; the first call of a new part makes it, and its validator if there is one.
 
         After an error nothing is written any more: bytes after a gap would be taken for a resumable part.
         """
@@ -97,8 +127,7 @@ class PartFile:
         try:
             with disk_errors():
                 if self._descriptor is None:
-                    self._create()
-                    self._write_validator(validator)
+                    self._begin(validator)
                 _write_all(self._opened, buffers)
         except BaseException:
             self._broken = True
@@ -112,15 +141,21 @@ class PartFile:
         Returns length (bytes) and hex SHA-256. Raises `InterruptedDownloadError` where bytes are missing and
         `UnusableResultError` where it is no video. A small file comes and goes in this one call.
         """
-        self.append(rest, validator)
+        at_once = self._descriptor is None and sum(map(len, rest)) == proof.total
+        if at_once:
+            self._append_all(rest, validator)
+        else:
+            self.append(rest, validator)
+        place, assurance = self._place, self._assurance
         with disk_errors():
             size = self._checked_size(proof)
-            _flush(self._opened)
+            assurance.flush(self._opened)
             self.close()
-            self._place.prepare()
-            self._place.part.replace(self._place.final)
-            flush_folders(self._place.final.parent, self._place.videos)
-            self._place.validator.unlink(missing_ok=True)
+            place.prepare()
+            move(place.part, place.final)
+            flush_folders(place.folder, place.videos, assurance.flush_folder)
+            if not at_once:
+                remove(place.validator)
         return size, self._hash.hexdigest()
 
     def close(self) -> None:
@@ -133,8 +168,17 @@ class PartFile:
         """Remove the part and its validator."""
         self.close()
         with disk_errors():
-            self._place.part.unlink(missing_ok=True)
-            self._place.validator.unlink(missing_ok=True)
+            remove(self._place.part)
+            remove(self._place.validator)
+
+    def _append_all(self, buffers: list[bytes], validator: Validator) -> None:
+        """A file that is all there needs no validator, unless the disk does not take all of it."""
+        try:
+            self.append(buffers, None)
+        except NoSpaceError:
+            with suppress(OSError):  # what is kept is a help for the next try, no promise
+                self._write_validator(validator)
+            raise
 
     @property
     def _opened(self) -> int:
@@ -160,15 +204,23 @@ class PartFile:
     def _read_at(self, offset: int, count: int) -> bytes:
         return os.pread(self._opened, count, offset)
 
-    def _create(self) -> None:
+    def _begin(self, validator: Validator | None) -> None:
+        """Make an empty part, and see that no other validator than its own lies beside it."""
         # A fresh file rather than a truncated one: whatever lay here, a link included, is not written through.
-        self._place.part.unlink(missing_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._descriptor = os.open(self._place.part, flags, 0o644)
+        try:
+            self._descriptor = os.open(self._place.part, flags, 0o644)
+        except FileExistsError:
+            remove(self._place.part)
+            self._descriptor = os.open(self._place.part, flags, 0o644)
+        if validator is None:
+            remove(self._place.validator)
+        else:
+            self._write_validator(validator)
 
     def _write_validator(self, validator: Validator) -> None:
-        fresh = self._place.validator.with_name(self._place.validator.name + ".new")
-        fresh.unlink(missing_ok=True)
+        fresh = f"{self._place.validator}.new"
+        remove(fresh)
         # Nobody else may read it: it holds a signed URL.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(fresh, flags, 0o600)
@@ -176,14 +228,14 @@ class PartFile:
             _write_all(descriptor, [msgspec.json.encode(replace(validator, boot=boot_id()))])
         finally:
             os.close(descriptor)
-        fresh.replace(self._place.validator)
+        move(fresh, self._place.validator)
 
     def _read_validator(self) -> Validator | None:
         size = regular_size(self._place.validator)
         if size is None or size > _LONGEST_VALIDATOR:
             return None
         try:
-            validator = msgspec.json.decode(self._place.validator.read_bytes(), type=Validator)
+            validator = msgspec.json.decode(Path(self._place.validator).read_bytes(), type=Validator)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         return validator if validator.boot == boot_id() else None

@@ -1,14 +1,16 @@
-"""Where an output lies on disk, and that it stays inside `videos/`."""
+"""Where an output lies on disk, and that it stays inside `videos/`. Paths are plain strings here."""
+
+# ruff: noqa: PTH102, PTH103, PTH105, PTH108, PTH118, PTH120 - path objects cost a small download as much as its bytes
 
 import errno
 import hashlib
 import os
+import posixpath
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 
 from pipeline.core.errors import FolderError, NoSpaceError, UnusableResultError
 
@@ -39,11 +41,14 @@ def disk_errors() -> Iterator[None]:
 class Place:
     """The paths of one output."""
 
-    videos: Path
-    final: Path
-    part: Path
+    videos: str
+    folder: str
+    """Where the file goes: `videos`, or below it."""
+    final: str
+    parts: str
+    part: str
     """Unfinished bytes. Flat and short whatever the output is called: a digest keeps similar names apart."""
-    validator: Path
+    validator: str
     """What the unfinished bytes belong to."""
 
     def prepare(self) -> None:
@@ -52,66 +57,93 @@ class Place:
         `videos` itself may be a link to a larger disk. Raises like `disk_errors`.
         """
         with disk_errors():
-            root = _own_folder(self.videos)
-            if _own_folder(self.part.parent) != root / PARTS:
-                raise FolderError(f"{self.part.parent} is a link to somewhere else")
-            if not _real(self.final.parent).is_relative_to(root):
-                raise _bad_output(f"the output {self.final.name!r} would lie outside {self.videos}, behind a link")
-            self.final.parent.mkdir(parents=True, exist_ok=True)
+            _make_own(self.videos, os.stat)
+            _make_own(self.parts, os.lstat)
+            if self.folder != self.videos:
+                self._make_folder()
             if _is_folder(self.final):
                 raise _bad_output(f"{self.final} is a folder")
 
+    def _make_folder(self) -> None:
+        """A folder of the output's own; links may lead about inside `videos/`, but not out of it."""
+        # realpath leaves a loop of links to the next system call, which refuses it.
+        root, real = os.path.realpath(self.videos), os.path.realpath(self.folder)
+        if os.path.commonpath([root, real]) != root:
+            raise _bad_output(f"the output {self.final!r} would lie outside {self.videos}, behind a link")
+        os.makedirs(self.folder, exist_ok=True)
 
-def place_of(folder: Path, output: str) -> Place:
+
+def place_of(folder: str | os.PathLike[str], output: str) -> Place:
     """Where `output` (relative POSIX) lies below the output folder. Raises `UnusableResultError` (`bad_output`)."""
-    pure = PurePosixPath(output)
-    first = pure.parts[0].casefold() if pure.parts else PARTS
-    if pure.is_absolute() or ".." in pure.parts or first == PARTS or _NO_NAME.search(output):
+    if _NO_NAME.search(output) or output.startswith("/") or ".." in output.split("/"):
         raise _bad_output(f"{output!r} is not a file name inside {VIDEOS}/")
-    videos = folder / VIDEOS
-    digest = hashlib.sha256(output.encode("utf-8", "surrogatepass")).hexdigest()[:20]
-    stem = videos / PARTS / f"{digest}-{_UNSAFE.sub('_', pure.name)[-60:]}"
-    return Place(videos, videos / pure, stem.with_name(stem.name + ".part"), stem.with_name(stem.name + ".json"))
+    name = posixpath.normpath(output)
+    if name == "." or name.partition("/")[0].casefold() == PARTS:
+        raise _bad_output(f"{output!r} is not a file name inside {VIDEOS}/")
+    videos = os.path.join(folder, VIDEOS)
+    digest = hashlib.sha256(output.encode()).hexdigest()[:20]
+    parts = os.path.join(videos, PARTS)
+    stem = os.path.join(parts, f"{digest}-{_UNSAFE.sub('_', posixpath.basename(name))[-60:]}")
+    final = os.path.join(videos, name)
+    return Place(videos, os.path.dirname(final), final, parts, f"{stem}.part", f"{stem}.json")
 
 
-def flush_folders(folder: Path, top: Path) -> None:
-    """fsync a folder and those above it, up to `top`: a new name is durable only once its folder is."""
-    for each in (folder, *folder.parents):
-        descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def flush_folders(folder: str, top: str, flush: Callable[[int], None] = os.fsync) -> None:
+    """Flush a folder and those above it, up to `top`: a new name is durable only once its folder is."""
+    while True:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
+            flush(descriptor)
         finally:
             os.close(descriptor)
-        if each == top:
+        if folder == top:
             break
+        folder = os.path.dirname(folder)
 
 
-def regular_size(path: Path) -> int | None:
+def free_bytes(folder: str | os.PathLike[str]) -> int:
+    """Free space of the disk that a folder lies on."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def regular_size(path: str) -> int | None:
     """The length in bytes of a regular file, or None where there is none under this very name."""
     try:
-        found = path.lstat()
+        found = os.lstat(path)
     except FileNotFoundError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def _own_folder(path: Path) -> Path:
-    """Make one of the store's own folders and return its real path; their parent must be there already."""
+def move(path: str, target: str) -> None:
+    """Give a file another name, in the place of whatever has that name."""
+    os.replace(path, target)
+
+
+def remove(path: str) -> None:
+    """Remove a file if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _make_own(path: str, look: Callable[[str], os.stat_result]) -> None:
+    """Make one of the store's own folders; their parent must be there already. `look` decides whether links count."""
     try:
-        path.mkdir(exist_ok=True)
-    except FileExistsError as exc:
-        raise FolderError(f"{path} is in the way: it should be a folder") from exc
-    return _real(path)
+        found = look(path)
+    except FileNotFoundError:
+        with suppress(FileExistsError):  # another download made it in this moment
+            os.mkdir(path)
+        found = look(path)
+    if stat.S_ISLNK(found.st_mode):
+        raise FolderError(f"{path} is a link to somewhere else")
+    if not stat.S_ISDIR(found.st_mode):
+        raise FolderError(f"{path} is in the way: it should be a folder")
 
 
-def _real(path: Path) -> Path:
-    # Path.resolve fails with a RuntimeError on a loop of links; this one leaves the loop to the next system call.
-    return Path(os.path.realpath(path))
-
-
-def _is_folder(path: Path) -> bool:
+def _is_folder(path: str) -> bool:
     try:
-        return stat.S_ISDIR(path.lstat().st_mode)
+        return stat.S_ISDIR(os.lstat(path).st_mode)
     except FileNotFoundError:
         return False
 

@@ -1,6 +1,5 @@
 """Brings result URLs to whole files in a folder of this machine."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
@@ -16,11 +15,15 @@ from pipeline.settings import FetchSettings
 from pipeline.videos.addresses import checked_address
 from pipeline.videos.comparison import Comparison
 from pipeline.videos.part import Part
-from pipeline.videos.partfile import Proof
-from pipeline.videos.places import VIDEOS, disk_errors, place_of
+from pipeline.videos.partfile import Assurance, Proof
+from pipeline.videos.places import VIDEOS, place_of
 from pipeline.videos.ranges import Decision, Join, Validator, decide, range_headers
-from pipeline.videos.threads import DiskThreads
+from pipeline.videos.room import Room
+from pipeline.videos.threads import OwnThreads
 from pipeline.videos.transport import Answer, Transport
+
+_MACHINE_CLOCK = SystemClock()
+_ASSURANCE = Assurance()
 
 
 class LocalVideoStore:
@@ -29,11 +32,21 @@ class LocalVideoStore:
     The output folder itself must exist; everything below it is made when the first video arrives.
     """
 
-    def __init__(self, folder: Path, settings: FetchSettings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: FetchSettings,
+        clock: Clock = _MACHINE_CLOCK,
+        *,
+        assurance: Assurance = _ASSURANCE,
+        threads: OwnThreads | None = None,
+    ) -> None:
         self._folder = folder
         self._settings = settings
-        self._transport = Transport(settings, clock or SystemClock())
-        self._threads = DiskThreads()
+        self._transport = Transport(settings, clock)
+        self._assurance = assurance
+        self._threads = threads or OwnThreads("videos")
+        self._room = Room(folder, self._threads, clock)
         self._busy: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -49,10 +62,11 @@ class LocalVideoStore:
             self._threads.close()
 
     def free_bytes(self) -> int:
-        """Free space where the videos go. Raises `FolderError` where that cannot be told."""
-        videos = self._folder / VIDEOS
-        with disk_errors():
-            return shutil.disk_usage(videos if videos.is_dir() else self._folder).free
+        """Free space where the videos go, as seen within the last second or when last asked.
+
+        Only the first answer waits for the disk. Raises `FolderError` where it cannot be told.
+        """
+        return self._room.free_bytes()
 
     async def fetch(self, url: str, output: str) -> StoredFile:
         """Download `url` to `output` (relative to `videos/`), going on where an earlier try of this output stopped.
@@ -71,7 +85,7 @@ class LocalVideoStore:
 
     async def discard(self, output: str) -> None:
         """Remove what an unfinished download of `output` left, for a result that is no longer wanted."""
-        await Part(place_of(self._folder, output), self._threads).discard()
+        await self._part(output).discard()
 
     async def verify(self, file: StoredFile) -> str | None:
         """What is wrong with a stored file, in words, or None where it still is what the record says."""
@@ -86,10 +100,13 @@ class LocalVideoStore:
         finally:
             await self._threads.run(comparison.close)
 
+    def _part(self, output: str) -> Part:
+        return Part(place_of(self._folder, output), self._threads, self._assurance)
+
     @asynccontextmanager
     async def _claimed(self, output: str) -> AsyncIterator[Part]:
         """The part of an output, for one download at a time, left in order whatever happens."""
-        part = Part(place_of(self._folder, output), self._threads)
+        part = self._part(output)
         if output in self._busy:
             raise InterruptedDownloadError(f"{output} is being downloaded already", code="busy")
         self._busy.add(output)
@@ -118,7 +135,7 @@ class LocalVideoStore:
 
     async def _take(self, answer: Answer, decision: Decision, url: str, part: Part) -> tuple[int, str]:
         self._refuse_above_limit(decision.total or 0)
-        self._require_room((decision.total or 0) - part.kept.size)
+        _require_room(part.room, (decision.total or 0) - part.kept.size)
         if decision.join is Join.ANEW:
             part.begin(Validator(url, answer.head.etag, answer.head.last_modified, decision.total))
         else:
@@ -140,10 +157,10 @@ class LocalVideoStore:
                 f"the result is larger than the limit of {self._settings.max_bytes} bytes", code="too_large"
             )
 
-    def _require_room(self, size: int) -> None:
-        """A file that cannot fit is not begun: a disk filled to the brim would stop the ledger as well."""
-        free = self.free_bytes()
-        if size > free:
-            raise NoSpaceError(
-                f"a video of {size / 1e6:,.1f} MB is to come and {free / 1e6:,.1f} MB are free", code="no_space"
-            )
+
+def _require_room(free: int, size: int) -> None:
+    """A file that cannot fit is not begun: a disk filled to the brim would stop the ledger as well."""
+    if size > free:
+        raise NoSpaceError(
+            f"a video of {size / 1e6:,.1f} MB is to come and {free / 1e6:,.1f} MB are free", code="no_space"
+        )

@@ -1,9 +1,12 @@
-"""Blocking disk work in a few threads, safe to cancel."""
+"""Blocking work in a few threads of one's own, safe to cancel."""
 
 import asyncio
+import functools
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,8 +24,10 @@ async def settled(work: asyncio.Future[T], hurry: Callable[[], None] = lambda: N
     """
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
+        ended: asyncio.Future[None] = work.get_loop().create_future()
+        work.add_done_callback(functools.partial(_tell, ended))
         try:
-            await asyncio.wait([work])
+            await ended
         except asyncio.CancelledError as exc:
             cancelled = exc
             hurry()
@@ -32,20 +37,70 @@ async def settled(work: asyncio.Future[T], hurry: Callable[[], None] = lambda: N
     return work.result()
 
 
-class DiskThreads:
-    """The store's own threads, so that a slow disk never holds up name resolution or anybody else's work."""
+def _tell(waiter: asyncio.Future[None], _ended: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="videos")
+
+class OwnThreads:
+    """A few threads for one kind of blocking work, so that it never holds up anybody else's.
+
+    A hop through them costs half of one through a `ThreadPoolExecutor`, whose futures live in two worlds at once;
+    these belong to the event loop, and the threads only knock.
+    """
+
+    def __init__(self, name: str, most: int = _THREADS) -> None:
+        self._name = name
+        self._most = most
+        self._threads: list[threading.Thread] = []
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._pending = 0
+        """Calls begun and not ended; only the event loop counts."""
 
     def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Begin the call; hand the future to `settled`."""
-        return asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def ended(settle: Callable[[Any], None], value: object) -> None:
+            self._pending -= 1
+            if not future.cancelled():
+                settle(value)
+
+        def work() -> None:
+            settle: Callable[[Any], None] = future.set_result
+            value: object = None
+            try:
+                value = call(*args, **kwargs)
+            except BaseException as exc:  # noqa: BLE001 - handed to whoever waits for the call
+                settle, value = future.set_exception, exc
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(ended, settle, value)
+            del value  # an error holds this frame, which must not hold the error
+
+        self._pending += 1
+        if len(self._threads) < min(self._pending, self._most):
+            self._add_thread()
+        self._calls.put(work)
+        return future
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Begin the call and wait for its end."""
         return await settled(self.start(call, *args, **kwargs))
 
     def close(self) -> None:
-        """End the idle threads. Every call has been waited for by whoever began it."""
-        self._pool.shutdown()
+        """End each thread once it has nothing to do. What nobody has waited for is not waited for here either."""
+        threads, self._threads = self._threads, []
+        for _ in threads:
+            self._calls.put(None)
+
+    def _add_thread(self) -> None:
+        # A daemon: a call that hangs in the system for ever must not hold up the end of the process.
+        thread = threading.Thread(target=self._serve, name=f"{self._name}_{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        while (work := self._calls.get()) is not None:
+            work()
+            del work  # it holds a block of bytes, and the next call may be long in coming

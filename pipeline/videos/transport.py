@@ -17,6 +17,7 @@ from pipeline.core.errors import InterruptedDownloadError, PipelineError, Unusab
 from pipeline.settings import FetchSettings
 from pipeline.videos.addresses import redirect_address
 from pipeline.videos.kinds import excerpt
+from pipeline.videos.names import OwnResolver
 from pipeline.videos.ranges import Head, parse_content_range, usable_date, usable_etag
 from pipeline.videos.refusals import refused, retry_after_seconds
 
@@ -40,6 +41,7 @@ _FAILURES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str],
     ((aiohttp.ClientError, OSError), "cut", "broke the transfer off"),
 )
 """The first match counts; all of them leave what has arrived and may be tried again."""
+_BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 @contextmanager
@@ -49,10 +51,14 @@ def _translated(host: str) -> Iterator[None]:
         yield
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as exc:
         raise UnusableResultError(f"{host!r} is not the name of a host", code="bad_url") from exc
-    except (aiohttp.ClientError, HttpProcessingError, OSError) as exc:
-        code, words = next((code, words) for kinds, code, words in _FAILURES if isinstance(exc, kinds))
-        detail = excerpt(str(exc).encode("utf-8", "replace"))  # the library quotes the host's bytes at any length
-        raise InterruptedDownloadError(f"{host} {words}" + (f": {detail}" if detail else ""), code=code) from exc
+    except _BROKEN as exc:
+        raise _interrupted(host, exc) from exc
+
+
+def _interrupted(host: str, exc: Exception) -> InterruptedDownloadError:
+    code, words = next((code, words) for kinds, code, words in _FAILURES if isinstance(exc, kinds))
+    detail = excerpt(str(exc).encode("utf-8", "replace"))  # the library quotes the host's bytes at any length
+    return InterruptedDownloadError(f"{host} {words}" + (f": {detail}" if detail else ""), code=code)
 
 
 class Pace:
@@ -75,15 +81,22 @@ class Pace:
 
 
 class Answer:
-    """An answer whose head says that a file, or a part of one, follows."""
+    """An answer whose head says that a file, or a part of one, follows.
+
+    One timer watches all its reads: a timeout around each would cost as much as the read. The library's own read
+    timeout is not enough: it ends with a connection that spoke broken HTTP, but the read that waits there does not.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse, stall_timeout: float, clock: Clock) -> None:
         self.head = _head(response)
         self._host = response.url.host or ""
         self._response = response
+        self._content = response.content
         self._stall_timeout = stall_timeout
         self._pace = Pace(stall_timeout)
         self._clock = clock
+        self._waiting_since: float | None = None
+        self._watch(stall_timeout)
 
     @property
     def ends_by_close(self) -> bool:
@@ -92,18 +105,34 @@ class Answer:
         return self.head.content_length is None and not chunked
 
     async def read(self) -> bytes:
-        """The next bytes, as they come; none at the end of a whole body. Raises `InterruptedDownloadError`.
-
-        The library's own read timeout is not enough: it ends with a connection that spoke broken HTTP, but the read
-        that waits there does not.
-        """
-        began = self._clock.monotonic()
-        with _translated(self._host):
-            async with asyncio.timeout(self._stall_timeout):
-                chunk = await self._response.content.readany()
+        """The next bytes, as they come; none at the end of a whole body. Raises `InterruptedDownloadError`."""
+        began = self._waiting_since = self._clock.monotonic()
+        try:
+            chunk = await self._content.readany()
+        except _BROKEN as exc:
+            raise _interrupted(self._host, exc) from exc
+        finally:
+            self._waiting_since = None
         if chunk and self._pace.too_slow(len(chunk), self._clock.monotonic() - began):
             raise InterruptedDownloadError(f"{self._host} sends less than 1 KiB a second", code="stalled")
         return chunk
+
+    def close(self) -> None:
+        """Stop watching, and close the connection unless the whole body has come."""
+        self._timer.cancel()
+        self._response.close()
+
+    def _watch(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """End a read that waits too long, or come back when the present one, or one begun now, will have."""
+        since = self._waiting_since
+        left = self._stall_timeout - (0.0 if since is None else self._clock.monotonic() - since)
+        if left <= 0:
+            self._content.set_exception(TimeoutError())
+        else:
+            self._watch(left)
 
 
 class Transport:
@@ -113,19 +142,18 @@ class Transport:
         self._settings = settings
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
+        self._resolver = OwnResolver()
 
     def open(self) -> None:
         """Make the session; needs a running event loop."""
         settings = self._settings
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, resolver=self._resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
             headers={"User-Agent": f"video-batch-pipeline/{__version__}", "Accept-Encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=settings.connect_timeout, sock_read=settings.stall_timeout
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout),
             max_line_size=_LONGEST_FIELD,
             max_field_size=_LONGEST_FIELD,
         )
@@ -134,6 +162,7 @@ class Transport:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
+        await self._resolver.close()
 
     @asynccontextmanager
     async def get(self, address: URL, headers: Mapping[str, str]) -> AsyncIterator[Answer]:
@@ -143,11 +172,12 @@ class Transport:
         nowhere (`bad_url`, `too_many_redirects`) or an encoded body (`encoded`).
         """
         response = await self._follow(address, headers)
+        answer = Answer(response, self._settings.stall_timeout, self._clock)
         try:
             _refuse_encoded(response)
-            yield Answer(response, self._settings.stall_timeout, self._clock)
+            yield answer
         finally:
-            response.close()
+            answer.close()
 
     async def _follow(self, address: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         for _ in range(self._settings.max_redirects + 1):

@@ -9,11 +9,13 @@ from typing import Any
 from pipeline.core.clock import iso
 from pipeline.core.events import (
     BatchEnded,
+    BatchPriced,
     BatchStarted,
     CallFailed,
     Event,
     JobLeft,
     JobMoved,
+    QuestionsLate,
     SlotsChanged,
     Stopping,
     StrangeStatus,
@@ -21,6 +23,7 @@ from pipeline.core.events import (
     SubmittingResumed,
 )
 from pipeline.core.jobs import Failure, JobState, Outcome
+from pipeline.views.plan import priced_facts
 from pipeline.views.progress import counts_text
 from pipeline.views.tally import Standing
 from pipeline.views.text import many, printable, span
@@ -60,6 +63,9 @@ def sentence(event: Event) -> tuple[Level, str]:
             return Level.NOTABLE, "submitting goes on"
         case SlotsChanged():
             return Level.EVERYTHING, f"{many(event.limit, 'slot')} allowed"
+        case QuestionsLate():
+            worst = f"{event.worst:.1f} s at worst"
+            return Level.NOTABLE, f"questions leave {event.mean:.1f} s late, {worst}: {event.mend}"
         case StrangeStatus():
             return Level.NOTABLE, f"{event.job_id}: the service says {event.word!r}, which nobody documented; asking on"
         case JobLeft():
@@ -68,6 +74,8 @@ def sentence(event: Event) -> tuple[Level, str]:
             return Level.ERRORS, f"stopping: {event.message}"
         case BatchStarted():
             return Level.EVERYTHING, f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit"
+        case BatchPriced():
+            return Level.EVERYTHING, f"{many(sum(event.quotes.values()), 'job')} to submit are priced"
         case BatchEnded():
             return Level.EVERYTHING, f"ended: {counts_text(Standing(event.counts, 0.0))}"
         case _:
@@ -120,6 +128,12 @@ def _facts(event: Event) -> tuple[str, dict[str, Any]]:
             return "submitting_resumed", {}
         case SlotsChanged():
             return "slots_changed", {"limit": event.limit}
+        case QuestionsLate():
+            return "questions_late", {
+                "mean": round(event.mean, 3),
+                "worst": round(event.worst, 3),
+                "mend": event.mend,
+            }
         case StrangeStatus():
             return "strange_status", {"job_id": event.job_id, "word": event.word}
         case JobLeft():
@@ -128,6 +142,8 @@ def _facts(event: Event) -> tuple[str, dict[str, Any]]:
             return "stopping", {"reason": event.reason, "message": event.message}
         case BatchStarted():
             return "batch_started", {"counts": dict(event.counts), "to_submit": event.to_submit}
+        case BatchPriced():
+            return "batch_priced", priced_facts(event)
         case BatchEnded():
             return "batch_ended", {"counts": dict(event.counts)}
         case _:
@@ -201,6 +217,8 @@ def _repeated(event: Event) -> tuple[str, str] | None:
             return call, code
         case JobLeft(state=state):
             return "left", state
+        case QuestionsLate():
+            return "status", "late"
         case _:
             return None
 

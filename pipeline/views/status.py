@@ -1,13 +1,14 @@
 """Where a batch stands, from its ledger, for people and for scripts. Pure."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.core.clock import iso
 from pipeline.core.jobs import JobState
+from pipeline.core.money import Spending
 from pipeline.ledger import FailureGroup, Run, UnknownJob
+from pipeline.views.spending import spending_facts, spending_lines
 from pipeline.views.summary import failure_line, unknown_line
 from pipeline.views.text import many, printable
 
@@ -21,6 +22,8 @@ class BatchStatus:
     runs: Sequence[Run]
     failures: Sequence[FailureGroup]
     unknown: Sequence[UnknownJob]
+    spending: Sequence[Spending] | None = ()
+    """What its attempts came to; None where the version that wrote the ledger did not note it."""
 
     @property
     def total(self) -> int:
@@ -38,6 +41,7 @@ def status_lines(status: BatchStatus, resolve: str) -> list[str]:
     lines = [f"{printable(status.folder)}: {many(status.total, 'job')}, {status.remaining:,} remaining"]
     lines += [f"  {_run(status.runs[-1])}"] if status.runs else []
     lines += [f"{status.counts.get(state, 0):>8,} {state}" for state in JobState]
+    lines += spending_lines(status.spending or ())
     if status.failures:
         lines += ["failed, by reason:", *map(failure_line, status.failures)]
     if status.unknown:
@@ -54,11 +58,14 @@ def _run(run: Run) -> str:
 
 def status_json(status: BatchStatus) -> str:
     """The status for scripts: one JSON object, on several lines."""
+    import json
+
     content: dict[str, Any] = {
         "folder": status.folder,
         "total": status.total,
         "remaining": status.remaining,
         "jobs": {state: status.counts.get(state, 0) for state in JobState},
+        "spending": None if status.spending is None else spending_facts(status.spending),
         "last_run": _run_facts(status.runs[-1]) if status.runs else None,
         "failures": [asdict(group) for group in status.failures],
         "unknown": [_unknown_facts(unknown) for unknown in status.unknown],

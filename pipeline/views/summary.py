@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from pipeline.core.clock import iso
 from pipeline.core.jobs import JobState
+from pipeline.core.money import Spending, shown_amount
 from pipeline.ledger import FailureGroup, UnknownJob
+from pipeline.views.spending import spending_lines
 from pipeline.views.text import cut, many, printable
 
 SHOWN = 5
@@ -52,6 +54,12 @@ class Ending:
     failures: Sequence[FailureGroup]
     unknown: Sequence[UnknownJob]
     """The first of them."""
+    spending: Sequence[Spending] = ()
+    """What the folder has come to."""
+    spent_before: Sequence[Spending] = ()
+    """…and had come to when the run began."""
+    rehearsal: bool = False
+    """Nothing of it is paid."""
 
     def count(self, *states: JobState) -> int:
         """Jobs in these states."""
@@ -70,6 +78,7 @@ def summary_lines(ending: Ending, commands: Commands) -> list[str]:
         *_failures(ending, commands),
         *_unknown(ending, commands),
         *_left(ending, commands),
+        *_cost(ending),
         f"videos: {printable(ending.folder)}/videos, results: {printable(ending.folder)}/results.jsonl",
         last_line(ending),
     ]
@@ -134,6 +143,21 @@ def _unknown(ending: Ending, commands: Commands) -> list[str]:
         f"  to decide for one: {commands.resolve} JOB --task-id ID | --resubmit | --write-off",
         f"  to buy them all again: {commands.go_on} --resubmit-unknown",
     ]
+
+
+def _cost(ending: Ending) -> list[str]:
+    """What this run has cost, and the folder over all its runs."""
+    if not ending.spending:
+        return []
+    if ending.rehearsal:
+        return ["cost: none, this was a rehearsal"]
+    before = {one.currency: one for one in ending.spent_before}
+    lines = []
+    for line, one in zip(spending_lines(ending.spending), ending.spending, strict=True):
+        this_run = one.spent - before[one.currency].spent if one.currency in before else one.spent
+        said = f"; {shown_amount(max(0, this_run))} {one.currency} by this run" if one.currency else ""
+        lines.append(f"{line}{said}")
+    return lines
 
 
 def _left(ending: Ending, commands: Commands) -> list[str]:

@@ -12,6 +12,7 @@ from pipeline.core.events import (
     Event,
     JobLeft,
     JobMoved,
+    QuestionsLate,
     SlotsChanged,
     Stopping,
     SubmittingPaused,
@@ -25,6 +26,8 @@ _FEWEST = 2
 """Tasks that must have ended before anything is said about the rest: one says nothing about the others."""
 _CALM = 5.0
 """Seconds in which the estimate follows two thirds of a change."""
+_LATE_FOR = 15.0
+"""Seconds for which late questions are shown after they were told of."""
 _NEARLY = 0.95
 """The most that a running task counts for: it may yet take longer than those before it."""
 
@@ -96,6 +99,9 @@ class Tally:
             case CallFailed():
                 self._slowed = f"{event.call} calls fail ({event.code})"
                 self._slowed_until = self._get_time() + event.retry_in
+            case QuestionsLate():
+                self._slowed = f"questions leave {event.mean:.1f} s late: {event.mend}"
+                self._slowed_until = self._get_time() + _LATE_FOR
             case SubmittingPaused():
                 self._paused = f"submitting is paused: {event.reason}"
             case SubmittingResumed():

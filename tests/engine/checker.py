@@ -1,7 +1,7 @@
 """The checker: it knows the truth, and holds the ledger, the results file and the disk to the promises of design §2.
 
 `check_run` is asked after every run, also after a crash; `check_life` when everything has come to rest. What is
-checked while a run goes on stands in `watching.py`. Spending against a budget is not checked: no setting limits it yet.
+checked while a run goes on stands in `watching.py`; what the service could charge against the caps is checked in both.
 """
 
 from collections import Counter
@@ -50,9 +50,12 @@ def require(holds: bool, sentence: str) -> None:
 
 def check_run(sight: Sight, watch: Watch, world: World, told: Told, before: Snapshot, after: Snapshot) -> None:
     """What must hold after a run, however it ended."""
+    watch.dead = False  # whatever came of its requests after its death is its doing as well
+    watch.check_spending()
     check_watch(watch)
     _check_decisions(sight.settings, before, after)
     _check_tasks_are_known(world, told, after)
+    _check_purchases(world, after)
     if sight.summary is not None:
         _check_summary(sight, sight.summary, world, after)
     if sight.ended is not None:
@@ -126,6 +129,13 @@ def _check_tasks_are_known(world: World, told: Told, after: Snapshot) -> None:
         )
     for (job_id, attempt), tasks in attempts.items():
         require(tasks == 1, f"attempt {attempt} of job {job_id} was paid {tasks} times")
+
+
+def _check_purchases(world: World, after: Snapshot) -> None:
+    """The ledger holds back at least what the service could charge, and its sums are those of its rows."""
+    charged = world.charged()
+    require(charged <= after.at_most, f"{charged / 1e6:g} could be charged and {after.at_most / 1e6:g} is on record")
+    require(after.at_most == after.summed_up, f"the rows come to {after.at_most} and the sums say {after.summed_up}")
 
 
 def _in_doubt(task: TrueTask, row: Row) -> bool:

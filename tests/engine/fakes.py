@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline.core.body import Body
 from pipeline.core.errors import LedgerError, PipelineError
 from pipeline.core.events import Event, JobMoved
 from pipeline.core.jobs import Job, Record, StoredFile, Task, TaskReport, TaskState
@@ -80,10 +81,10 @@ class FakeService:
     def traceable(self, job: Job) -> bool:
         return job.model == "kling-v3"
 
-    async def prepare(self, job: Job, external_id: str | None = None) -> bytes:
+    async def prepare(self, job: Job, external_id: str | None = None) -> Body:
         _raise(self.on_prepare(job))
         self.prepared.append(external_id)
-        return job.digest.encode()
+        return Body.of(job.digest.encode())
 
     async def find(self, external_id: str) -> Task | None:
         self.looked_up.append(external_id)
@@ -95,7 +96,7 @@ class FakeService:
         _raise(answer)
         return None
 
-    async def submit(self, job: Job, body: bytes) -> Task:
+    async def submit(self, job: Job, body: Body) -> Task:
         self.sent.append((now(), job.job_id))
         number = len(self.sent)
         await asyncio.sleep(self.submit_takes)

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from pipeline.core.jobs import Job
 from pipeline.settings import Settings
@@ -121,10 +122,20 @@ def plan(seed: int) -> Plan:
     odds, hard = _odds(dice), dice.happens(0.15)
     rounds = tuple(_round(dice, common, jobs, hard=hard) for _ in range(5 if hard else dice.choice([1, 2, 3, 4])))
     last = Round(
-        Settings(concurrency=common.concurrency, task_timeout=200_000.0, poll_max=60.0, download_tries=20),
+        Settings(concurrency=common.concurrency, task_timeout=200_000.0, download_tries=20),
         dice.subset(jobs),
     )
-    return Plan(_untrustworthy(odds) if hard else odds, models[0], rounds, last)
+    caps = _Dice(random.Random(~seed))  # dice of their own: seeds without caps tell the story that they always told
+    capped = tuple(_capped(the, caps) for the in rounds) if caps.happens(0.4) else rounds
+    return Plan(_untrustworthy(odds) if hard else odds, models[0], capped, last)
+
+
+def _capped(the: Round, dice: _Dice) -> Round:
+    """The round with a budget, mostly a tight one."""
+    budget = dice.choice([None, 0, 3, 6, 6, 12, 12, 20, 40])
+    tasks = dice.choice([None, None, None, 0, 4, 10])
+    decimal = None if budget is None else Decimal(budget)
+    return replace(the, settings=_with(the.settings, budget=decimal, max_jobs=tasks))
 
 
 def _odds(dice: _Dice) -> Odds:
@@ -183,7 +194,8 @@ def _untrustworthy(odds: Odds) -> Odds:
 def _common(dice: _Dice) -> Settings:
     """What does not change from run to run."""
     return Settings(
-        concurrency=dice.choice([1, 2, 5, 10, 20]),
+        concurrency=dice.choice([1, 2, 5, 10, 20, "auto"]),
+        order=dice.choice(["auto", "manifest", "longest-first"]),
         pollers=dice.choice([1, 2, 4]),
         downloads=dice.choice([1, 2, 4]),
         submit_rps=dice.choice([None, None, 2.0]),

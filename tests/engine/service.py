@@ -4,6 +4,7 @@ import asyncio
 import math
 from typing import NoReturn
 
+from pipeline.core.body import Body
 from pipeline.core.errors import (
     AmbiguousError,
     FatalError,
@@ -35,18 +36,18 @@ class SimulatedService:
     def traceable(self, job: Job) -> bool:
         return job.model in TRACEABLE
 
-    async def prepare(self, job: Job, external_id: str | None = None) -> bytes:
+    async def prepare(self, job: Job, external_id: str | None = None) -> Body:
         await asyncio.sleep(self._world.rng.choice([0.0, 0.0, 0.1]))
         self._world.called()
         # Absence, told twice, is believed (modelverse-api.md §8), and nobody asks again where no submit can follow.
         denied = external_id in self._world.by_external_id
         if not denied and self._world.luck(self._world.odds.unreadable, "unreadable local file"):
             raise RejectedError("the picture has changed", code=UNREADABLE)
-        return f"{job.digest} {external_id or ''}".encode()
+        return Body.of(f"{job.digest} {external_id or ''}".encode())
 
-    async def submit(self, job: Job, body: bytes) -> Task:
+    async def submit(self, job: Job, body: Body) -> Task:
         world, odds = self._world, self._world.odds
-        task = self._think_up(job, world.onlooker.submit_leaves(job), body.decode().partition(" ")[2] or None)
+        task = self._think_up(job, world.onlooker.submit_leaves(job), body.whole().decode().partition(" ")[2] or None)
         await self._travel(task)
         world.called()
         refusal = self._refusal(job)
@@ -175,6 +176,7 @@ class SimulatedService:
             duration + (STUCK if world.luck(odds.stuck, "stuck task") else 0.0),
             bad if world.luck(odds.task_failure, "failed task") else TaskState.SUCCEEDED,
             external_id,
+            cheap=world.drawn % 2 == 0,
             videos=2 if world.luck(odds.second_video, "second video") else 1,
             empty_answers=2 if world.luck(odds.empty_success, "success without a URL") else 0,
             invisible=math.inf if never_visible else 2 if world.luck(odds.invisible, "task that appears late") else 0,
@@ -187,6 +189,7 @@ class SimulatedService:
         world.tasks[task.task_id] = task
         if task.external_id:
             world.by_external_id[task.external_id] = task
+        world.onlooker.created()
 
     def _report(self, truth: TrueTask) -> TaskReport:
         world = self._world
@@ -204,7 +207,8 @@ class SimulatedService:
         if truth.empty_answers > 0:
             truth.empty_answers -= 1
             return TaskReport(truth.state, "Success")
-        return TaskReport(truth.state, "Success", self._urls(truth), submit_time=truth.created, finish_time=truth.ends)
+        times = {"submit_time": truth.created, "finish_time": truth.ends}
+        return TaskReport(truth.state, "Success", self._urls(truth), **times, usage={"cost": truth.charge(world.now)})
 
     def _unseen(self, truth: TrueTask) -> bool:
         truth.asked += 1

@@ -34,7 +34,7 @@ from tests.engine.snapshot import snapshot
 from tests.engine.store import SimulatedStore
 from tests.engine.virtual import Crash, StoppedClock, VirtualClock, VirtualLoop, WallClock
 from tests.engine.watching import Told, Watch
-from tests.engine.world import Odds, World
+from tests.engine.world import Odds, SimulatedPrices, World
 
 CALM = Odds()
 _CALM_RUNS = 3
@@ -200,7 +200,16 @@ class _Process:
         world.forget_clients([record.job.job_id for record in await ledger.records(JobState.RUNNING, limit=1000)])
         rng = random.Random(world.rng.random())
         service, store = SimulatedService(world), SimulatedStore(world)
-        batch = Batch(ledger, service, store, the.settings, clock=self.wall, listener=watch.hear, rng=rng)
+        batch = Batch(
+            ledger,
+            service,
+            store,
+            the.settings,
+            clock=self.wall,
+            listener=watch.hear,
+            rng=rng,
+            prices=SimulatedPrices(),
+        )
         watch.batch = batch
         for at, seconds in the.jumps:
             loop.call_later(at, self._jump, seconds)
@@ -247,7 +256,7 @@ class _Process:
     def _count_settings(self) -> None:
         settings, met = self._round.settings, self._world.met
         met["runs"] += 1
-        for name in ("limit", "select", "max_runtime"):
+        for name in ("limit", "select", "max_runtime", "budget", "max_jobs"):
             met[f"--{name}"] += getattr(settings, name) is not None
         for name in ("retry_failed", "resubmit_unknown"):
             met[f"--{name}"] += getattr(settings, name)

@@ -17,7 +17,9 @@ Line = Mapping[str, Any]
 
 _ROWS = "SELECT job_id, state, attempt, task_id, external_id, download_again FROM jobs ORDER BY seq"
 _LINES = "SELECT line FROM results ORDER BY seq"
-_TABLES = "SELECT count(*) FROM sqlite_master WHERE name = 'results'"
+_TABLES = "SELECT count(*) FROM sqlite_master WHERE name = 'spending'"
+_AT_MOST = "SELECT coalesce(sum(coalesce(actual, worst)), 0) FROM purchases"
+_SUMMED_UP = "SELECT coalesce(sum(at_most), 0) FROM spending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class Snapshot:
 
     rows: Mapping[str, Row] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
+    at_most: int = 0
+    """What all purchases come to at worst, in millionths."""
+    summed_up: int = 0
+    """The same by the sums that the ledger keeps."""
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -62,4 +68,5 @@ def snapshot(folder: Path) -> Snapshot:
             job_id: Row(JobState(state), attempt, task_id, external_id, bool(again))
             for job_id, state, attempt, task_id, external_id, again in connection.execute(_ROWS)
         }
-        return Snapshot(rows, tuple(text for (text,) in connection.execute(_LINES)))
+        lines = tuple(text for (text,) in connection.execute(_LINES))
+        return Snapshot(rows, lines, *(connection.execute(sql).fetchone()[0] for sql in (_AT_MOST, _SUMMED_UP)))

@@ -10,14 +10,14 @@ from tests.engine import mutations
 from tests.engine.checker import Violation
 from tests.engine.simulate import scratch_folder, simulate
 
-SEEDS = 200
+SEEDS = 500
 """The product as it is passes the same seeds: test_simulation.py."""
 NAMES = sorted(module.name for module in pkgutil.iter_modules(mutations.__path__))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_simulation_complains_when_a_promise_is_broken(name: str) -> None:
-    """Each mutation is caught within 200 seeds, and by a sentence about the promise that it breaks."""
+    """Each mutation is caught within 500 seeds, and by a sentence about the promise that it breaks."""
     mutation = importlib.import_module(f"{mutations.__name__}.{name}")
     with mutation.broken():
         sentence = first_violation()

@@ -11,13 +11,6 @@ NOT_FOUND = RejectedError("no such task", code="not_found", http_status=404)
 SILENT = TransientError("gateway timeout", code="gateway_timeout_error", http_status=504)
 
 
-def test_questions_follow_the_schedule(theatre: Theatre) -> None:
-    """The first question comes `poll_first` after the submit's answer, the others ever further apart."""
-    service = FakeService(duration=20.0, status_takes=0.0)
-    theatre.run(jobs(1), service, poll_first=2.0, poll_growth=2.0, poll_max=7.0)
-    assert [at for at, _ in service.asked] == [2.5, 6.5, 13.5, 20.5]
-
-
 @pytest.mark.parametrize(
     ("state", "code"),
     [(TaskState.FAILED, "invalidparameter"), (TaskState.EXPIRED, "expired"), (TaskState.CANCELLED, "cancelled")],

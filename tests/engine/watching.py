@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.core.events import BatchStarted, Event, JobLeft, JobMoved, SlotsChanged, Stopping
 from pipeline.core.jobs import Job, JobState, Outcome, Stage
 from pipeline.engine.batch import Batch
+from pipeline.engine.ceiling import MOST
 from pipeline.ledger import LEDGER_NAME
 from pipeline.settings import Settings
 from tests.engine.snapshot import Snapshot
@@ -45,6 +46,7 @@ class Watch(Onlooker):
         self._path = folder / LEDGER_NAME
         self._told = told
         self._time = time
+        self._charged_before, self._tasks_before = world.charged(), len(world.tasks)
         self._connection: sqlite3.Connection | None = None
         self._refused: set[str | None] = set()
         self._stopped: str | None = None
@@ -155,8 +157,20 @@ class Watch(Onlooker):
         if self._settings.limit is not None and len(self._bought) > self._settings.limit:
             self._complain(f"{len(self._bought)} jobs were bought with a limit of {self._settings.limit}")
 
+    def created(self) -> None:
+        self.check_spending()
+
+    def check_spending(self) -> None:
+        """What the service could charge at worst never goes beyond the caps of the run in which it grew."""
+        settings, charged, tasks = self._settings, self._world.charged(), len(self._world.tasks)
+        if settings.budget is not None and charged > max(settings.budget * 1_000_000, self._charged_before):
+            self._complain(f"{charged / 1e6:g} could be charged with a budget of {settings.budget}")
+        if settings.max_jobs is not None and tasks > max(settings.max_jobs, self._tasks_before):
+            self._complain(f"{tasks} tasks were bought with a cap of {settings.max_jobs}")
+
     def accepted(self) -> None:
-        slots, in_flight = max(self._settings.concurrency, self._adopted), self._world.in_flight()
+        concurrency = MOST if self._settings.concurrency == "auto" else self._settings.concurrency
+        slots, in_flight = max(concurrency, self._adopted), self._world.in_flight()
         if in_flight > slots:
             self._complain(f"{in_flight} tasks were in flight on {slots} slots")
 

@@ -4,11 +4,13 @@ import hashlib
 import math
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.core.clock import Clock
 from pipeline.core.jobs import Job, Source, TaskState
+from pipeline.core.money import Actual, Quote
 
 BASE_URL = "https://service.example"
 WAN = "Wan-AI/Wan2.2-I2V"
@@ -24,6 +26,22 @@ def make_job(name: str, model: str = WAN) -> Job:
     content = {"image_url": f"https://example.com/{name}.jpg"}
     digest = hashlib.sha256(f"{model}{content}".encode()).hexdigest()
     return Job(name, digest, model, content, {}, f"{name}.mp4", Source("jobs.yaml", 1))
+
+
+def price_of(job_id: str) -> Quote:
+    """What a job may cost at the simulated service: one to three units at worst, half of it where all goes well."""
+    worst = (1 + int(job_id[1:]) % 3) * 1_000_000
+    return Quote("", "", seconds=5000, longest=5000, currency="CNY", expected=worst // 2, worst=worst)
+
+
+class SimulatedPrices:
+    """`Prices` of the simulated service, whose usage names the cost itself."""
+
+    def quote(self, job: Job) -> Quote:
+        return price_of(job.job_id)
+
+    def actual(self, _job: Job, usage: Mapping[str, Any]) -> Actual:
+        return Actual(usage.get("cost"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +129,8 @@ class TrueTask:
     duration: float
     state: TaskState
     external_id: str | None = None
+    cheap: bool = False
+    """It comes to half of its worst case, which its usage says."""
     videos: int = 1
     created: float = 0.0
     told: bool = False
@@ -128,6 +148,12 @@ class TrueTask:
     def ends(self) -> float:
         """Unix seconds."""
         return self.created + self.duration
+
+    def charge(self, now: float) -> int:
+        """What it costs, in millionths: at worst until it has ended well, and half of that for every second job."""
+        worst = price_of(self.job_id).worst or 0
+        told = self.state is TaskState.SUCCEEDED and self.ends <= now
+        return worst // 2 if told and self.cheap else worst
 
     @property
     def lost_at_the_service(self) -> bool:
@@ -152,6 +178,9 @@ class Onlooker:
 
     def submit_risked(self, job: Job, attempt: int) -> None:
         """…and from here on nobody but the service can say whether it created something."""
+
+    def created(self) -> None:
+        """The service has made a task, and may charge for it."""
 
     def accepted(self) -> None:
         """A client learns of its task."""
@@ -208,6 +237,10 @@ class World:
     def age(self) -> float:
         """Seconds since the world began."""
         return self.now - self.began
+
+    def charged(self) -> int:
+        """What the service could charge for everything that exists, in millionths."""
+        return sum(task.charge(self.now) for task in self.tasks.values())
 
     def in_flight(self) -> int:
         """Tasks that the service works on now and that the client knows of and looks after."""

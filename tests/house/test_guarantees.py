@@ -72,7 +72,7 @@ def test_words_are_those_of_the_program_when_the_page_uses_them() -> None:
     codes = {code for code in re.findall(r"`(\w+)`", first_cells) if not code.startswith("http_")}
     assert codes <= OWN_CODES | set(BROKEN) | set(CODES)
     assert codes >= OWN_CODES
-    settings = {"poll_max", "task_timeout", "max_video_bytes", "min_free_bytes", "grace", "endpoint"}
+    settings = {"poll_lag", "task_timeout", "max_video_bytes", "min_free_bytes", "grace", "endpoint"}
     assert settings <= set(NAMES)
     assert all(f"`{name}`" in PAGE for name in settings)
 

@@ -2,12 +2,21 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-HEAVY = ("aiohttp", "rich", "jinja2", "av", "PIL", "pipeline.engine", "pipeline.modelverse", "pipeline.videos")
-MANIFEST = '{"id": "a", "input": {"image_url": "https://example.com/a.jpg", "prompt": "p"}}\n'
+from pipeline.cli import cli
+from pipeline.ledger import Ledger
+
+HEAVY = ("aiohttp", "rich", "jinja2", "av", "PIL", "pipeline.engine.batch", "pipeline.modelverse", "pipeline.videos")
+JOB = '{"id": "a", "input": {"image_url": "https://example.com/a.jpg", "prompt": "p"}}'
+MANIFESTS = {
+    "m.jsonl": f"{JOB}\n",
+    "m.yaml": f"version: 1\njobs:\n  - {JOB}\n",
+    "m.csv": "id,image_url,prompt\na,https://example.com/a.jpg,p\n",
+}
 SNIPPET = """
 import sys
 from pipeline.cli import main
@@ -18,20 +27,36 @@ finally:
 """
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"), [(["--help"], 0), (["--version"], 0), (["validate", "m.jsonl"], 0), (["status", "."], 2)]
-)
-def test_no_heavy_library_is_imported_when_a_light_command_starts(
-    tmp_path: Path, arguments: list[str], code: int
-) -> None:
-    """Help, `validate` and `status` start without the HTTP library, the terminal library, or the engine."""
-    (tmp_path / "m.jsonl").write_text(MANIFEST)
-    ended = subprocess.run(
-        [sys.executable, "-c", SNIPPET.format(heavy=HEAVY), *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def imported(folder: Path, *arguments: str, code: int = 0) -> str:
+    """The heavy modules that the command has imported when it ends."""
+    command = [sys.executable, "-c", SNIPPET.format(heavy=HEAVY), *arguments]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == code, ended.stderr
-    assert ended.stderr.splitlines()[-1] == "", f"imported: {ended.stderr}"
+    return ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in cli.commands)])
+def test_no_heavy_library_is_imported_when_help_is_asked_for(tmp_path: Path, arguments: list[str]) -> None:
+    """Help starts without the HTTP library, the terminal library, or the engine, for every command."""
+    assert imported(tmp_path, *arguments) == ""
+
+
+@pytest.mark.parametrize("name", [name for name in ("validate", "plan") if name in cli.commands])
+@pytest.mark.parametrize("manifest", MANIFESTS)
+def test_no_heavy_library_is_imported_when_a_manifest_is_looked_at(tmp_path: Path, name: str, manifest: str) -> None:
+    """A manifest is checked without the HTTP library, the terminal library, or the engine, whatever its form."""
+    (tmp_path / manifest).write_text(MANIFESTS[manifest])
+    assert imported(tmp_path, name, manifest) == ""
+
+
+@pytest.mark.parametrize("name", ["status", "results"])
+async def test_no_heavy_library_is_imported_when_a_batch_is_looked_at(tmp_path: Path, name: str) -> None:
+    """A ledger is read without the HTTP library, the terminal library, or the engine."""
+    async with await Ledger.open(tmp_path, run_id="r", at=time.time()):
+        pass
+    assert imported(tmp_path, name, ".") == ""
+
+
+def test_no_heavy_library_is_imported_when_a_folder_holds_no_batch(tmp_path: Path) -> None:
+    """A wrong folder is refused as lightly."""
+    assert imported(tmp_path, "status", ".", code=2) == ""

@@ -25,7 +25,7 @@ SECRET = "sk-9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d"
 PATIENCE = 30.0
 """Seconds after which a process that says nothing is considered hanging."""
 
-QUICK = {"poll_first": 0.05, "poll_growth": 1.2, "poll_max": 0.2}
+QUICK = {"poll_lag": 0.05}
 """Settings for an emulator that is much faster than life."""
 
 

@@ -14,7 +14,6 @@ import signal
 import termios
 from collections.abc import Callable, Mapping
 from functools import wraps
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +24,7 @@ from pipeline.core.jobs import TaskReport
 from pipeline.engine.poller import Pollers
 from pipeline.ledger import Ledger, results
 from pipeline.modelverse.client import ModelVerseClient
+from pipeline.videos import partfile
 from pipeline.videos.partfile import PartFile
 
 VARIABLE = "PIPELINE_CRASH_AT"
@@ -38,7 +38,7 @@ POINTS: Mapping[str, str] = {
     "end-seen": "the task has ended, which is in memory only",
     "slot-freed": "its slot is free for the next job, its end is still in memory only",
     "fetching-durable": "its end is on disk, none of its video",
-    "validator-written": "what the bytes will belong to is on disk, no byte of them",
+    "part-begun": "an empty part is there, no byte of the video",
     "part-written": "the bytes are there, unchecked and unflushed",
     "before-rename": "the file is whole and flushed, under its unfinished name",
     "after-rename": "the file has its final name, its folder is not flushed, the ledger does not know",
@@ -132,13 +132,12 @@ def crash_in_files(reached: Reached) -> None:
 
         wrap(owner, name, around)
 
-    def replace(original: Callable[..., Path], path: Path, target: Path) -> Path:
-        if path.suffix != ".part":
+    def move(original: Callable[..., None], path: str, target: str) -> None:
+        if not path.endswith(".part"):
             return original(path, target)
         reached("before-rename")
-        moved = original(path, target)
-        reached("after-rename")
-        return moved
+        original(path, target)
+        return reached("after-rename")
 
     def write_lines(original: Callable[..., int], descriptor: int, content: bytes) -> int:
         reached("done-durable")
@@ -149,9 +148,9 @@ def crash_in_files(reached: Reached) -> None:
         return len(content)
 
     after(Pollers, "_give_up_slot", "slot-freed")
-    after(PartFile, "_write_validator", "validator-written")
+    after(PartFile, "_begin", "part-begun")
     after(PartFile, "append", "part-written")
-    wrap(Path, "replace", replace)
+    wrap(partfile, "move", move)
     wrap(results, "_write", write_lines)
 
 

@@ -23,7 +23,7 @@ def counts(last: str) -> tuple[int, ...]:
 # -- manifests of every kind
 
 YAML = f"""
-run: {{poll_first: 0.05, poll_max: 0.2}}
+run: {{poll_lag: 0.05}}
 defaults: {{parameters: {{resolution: 480P}}}}
 jobs:
   - id: left
@@ -57,7 +57,7 @@ def test_videos_and_results_are_there_when_a_manifest_has_run(lab: Any, name: st
     if name != "-":
         (lab.path / name).write_text(content)
     arguments = ("run", name, "-c", "settings.yaml")
-    (lab.path / "settings.yaml").write_text("poll_first: 0.05\npoll_max: 0.2\n")
+    (lab.path / "settings.yaml").write_text("poll_lag: 0.05\n")
     ended = lab.run(*arguments, stdin=content)
     assert (ended.code, counts(ended.last)) == (0, (0, 2, 2, 0, 0, 0)), ended.err
     assert f"videos: {folder}/videos, results: {folder}/results.jsonl" in ended.out

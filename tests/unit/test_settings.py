@@ -54,6 +54,22 @@ def test_a_value_is_taken_back_when_a_later_place_says_null() -> None:
     assert build_settings(Layer("a", {"limit": 3}), Layer("b", {"limit": None})).limit is None
 
 
+@pytest.mark.parametrize(
+    "layer", [Layer("a", {"concurrency": "auto"}), environment_layer({"PIPELINE_CONCURRENCY": "auto"})]
+)
+def test_the_number_of_slots_may_be_left_open_when_a_word_is_given(layer: Layer) -> None:
+    """`auto` is a value of `concurrency`, in the environment too."""
+    assert build_settings(layer).concurrency == "auto"
+
+
+@pytest.mark.parametrize("value", ["many", 2.5, True, 0, 100_001, "0"])
+def test_the_word_is_named_when_the_number_of_slots_is_wrong(value: object) -> None:
+    """The complaint says both things that would be right."""
+    text = complaint(Layer("flags", {"concurrency": value}))
+    assert text.startswith("flags: concurrency: must be a whole number")
+    assert ", or auto; got " in text
+
+
 def test_every_complaint_names_its_origin_when_several_places_are_wrong() -> None:
     """One line for each wrong value, also for a value that a later place would have overridden."""
     text = complaint(
@@ -62,7 +78,7 @@ def test_every_complaint_names_its_origin_when_several_places_are_wrong() -> Non
         Layer("flags", {"concurrency": 5, "endpoint": "ftp://x"}),
     )
     assert text.splitlines() == [
-        "run.yaml: concurrency: must be a whole number of at least 1; got 0",
+        "run.yaml: concurrency: must be a whole number of at least 1, or auto; got 0",
         "environment: pollers: must be a whole number; got 'many'",
         f"flags: endpoint: 'ftp://x' is not a base URL; write something like {DEFAULT_ENDPOINT}",
     ]
@@ -93,7 +109,8 @@ def test_the_nearest_name_is_suggested_when_a_setting_is_unknown() -> None:
         ),
         ("grace", [0, "0s", "1m"], [-0.1, "-1s"]),
         ("submit_timeout", [1, "1h"], [0.9, 3601]),
-        ("poll_growth", [1, 10], [0.99, 10.01]),
+        ("poll_lag", [0.01, "500ms", "1m"], [0, -1, "soon"]),
+        ("status_rps", [0.01, 100, None], [0, -1]),
         ("max_redirects", [0, 50], [-1, 51]),
         ("min_free_bytes", [0, "1.5GB", "2GiB"], [-1, "-1", "2 buckets", "9" * 400 + "GB"]),
         ("on_changed", ["error", "keep", "rerun"], ["other", None]),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from pipeline.core.body import Body
 from pipeline.core.jobs import JobState, Record, Task
 from pipeline.engine.desk import Desk
 from tests.engine.replacing import replaced
@@ -11,7 +12,7 @@ from tests.engine.replacing import replaced
 CAUGHT = r"left without a durable intent"
 
 
-async def _intend(desk: Desk, record: Record, body: bytes, base_url: str) -> Record:
+async def _intend(desk: Desk, record: Record, body: Body, base_url: str) -> Record:
     return replace(record, state=JobState.SUBMITTING, attempt=record.attempt + 1, submitted_at=desk.now())
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pipeline.engine.queue import JobQueue
 from pipeline.ledger import Ledger
@@ -13,8 +14,8 @@ CAUGHT = r"with a limit of"
 _init = JobQueue.__init__
 
 
-def _without_limit(queue: JobQueue, ledger: Ledger, *, select: str | None = None, limit: int | None = None) -> None:
-    _init(queue, ledger, select=select)
+def _without_limit(queue: JobQueue, ledger: Ledger, *, limit: int | None = None, **others: Any) -> None:
+    _init(queue, ledger, **others)
 
 
 @contextmanager

@@ -8,14 +8,14 @@ from pipeline.core.jobs import Record
 from pipeline.engine.desk import Desk
 from tests.engine.replacing import replaced
 
-CAUGHT = r"was paid \d times|nobody knows it"
+CAUGHT = r"was paid \d times|nobody knows it|could be charged"
 
 
 _withdraw = Desk.withdraw
 
 
-def _without_id(desk: Desk, record: Record) -> Record:
-    return replace(_withdraw(desk, record), external_id=None)
+def _without_id(desk: Desk, record: Record, **doubts: bool) -> Record:
+    return replace(_withdraw(desk, record, **doubts), external_id=None)
 
 
 @contextmanager

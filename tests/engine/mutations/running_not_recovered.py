@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pipeline.ledger import queries
 from tests.engine.replacing import replaced
 
-CAUGHT = r"has not ended: it is running|nobody was told that it was left"
+CAUGHT = r"has not ended: it is running|nobody was told that it was left|tasks were in flight"
 
 
 _ONLY_FETCHING = "SELECT * FROM jobs WHERE state = 'fetching' AND seq > ? ORDER BY seq LIMIT ?"

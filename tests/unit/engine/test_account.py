@@ -5,6 +5,7 @@ import random
 
 from pipeline.engine.account import Account
 from pipeline.engine.backoff import Backoff
+from pipeline.engine.ceiling import Ceiling
 from pipeline.engine.pace import Pace
 from tests.engine.fakes import LoopClock, now
 from tests.engine.virtual import play
@@ -88,3 +89,61 @@ def test_the_slots_follow_the_pace_when_submits_are_refused() -> None:
         return limits
 
     assert play(story()) == [2, 2, 3, 3, 3, 3]
+
+
+def searching() -> tuple[Account, list[int]]:
+    """An account that looks for its slots, and the numbers that were told."""
+    told: list[int] = []
+    pace = Pace(Ceiling(), rps=None, longest_pause=60.0, backoff=Backoff(rng=random.Random(1)))
+    return Account(pace, LoopClock(), told.append), told
+
+
+def test_the_slots_grow_when_a_search_sees_tasks_come_and_go() -> None:
+    """Each slot tells how long its task stayed; when a wave took as long as the one before, there is room for more."""
+
+    async def story() -> tuple[int, list[int]]:
+        account, told = searching()
+        account.begin_at(None)
+        for _ in range(2):
+            slots = [account.slots.seize() for _ in range(4)]
+            for running, slot in enumerate(slots, 1):
+                account.accepted(running)
+                account.occupied(slot, "k", 4)
+            await asyncio.sleep(50.0)
+            for slot in slots:
+                slot.give_back()
+        return account.slots.in_use, told
+
+    in_use, told = play(story())
+    assert in_use == 0
+    assert told == [4, 5]
+
+
+def test_slots_that_come_back_say_nothing_when_submitting_has_stopped() -> None:
+    """At the end of a run slots are given up although their tasks go on."""
+
+    async def story() -> str | None:
+        account, _ = searching()
+        slots = [account.slots.seize() for _ in range(4)]
+        for slot in slots:
+            account.occupied(slot, "k", 4)
+        account.stop()
+        for slot in slots:
+            slot.give_back()
+        return account.found
+
+    assert play(story()) == Ceiling().memory
+
+
+def test_nothing_is_searched_when_a_number_was_given() -> None:
+    """A number is a hard ceiling: nothing is learned, remembered or taken from memory."""
+
+    async def story() -> tuple[str | None, int]:
+        account = make_account(ceiling=3)
+        account.begin_at('{"slots": 37, "limited": true}')
+        slot = account.slots.seize()
+        account.occupied(slot, "k", 1)
+        assert slot.on_return is None
+        return account.found, account.slots.limit
+
+    assert play(story()) == (None, 3)

@@ -70,3 +70,53 @@ def test_an_item_stays_when_the_waiter_that_it_woke_is_cancelled() -> None:
         return due.clear() if waiting.cancelled() else [waiting.result()]
 
     assert play(story()) == ["watch"]
+
+
+async def take_with(due: DueQueue[str], takers: int, count: int) -> list[tuple[float, str]]:
+    """The next items, as so many takers at a time get them, each of whom is busy for two seconds with each."""
+    taken: list[tuple[float, str]] = []
+
+    async def taker() -> None:
+        while len(taken) < count:
+            taken.extend(await take(due, 1))
+            await asyncio.sleep(2.0)
+
+    crew = [asyncio.create_task(taker()) for _ in range(takers)]
+    await asyncio.wait(crew, return_when=asyncio.FIRST_COMPLETED)
+    for one in crew:
+        one.cancel()
+    await asyncio.wait(crew)
+    return taken[:count]
+
+
+def test_no_more_come_out_than_the_rate_allows() -> None:
+    """Half a second lies between two items at two a second, also after a long rest; the order is that of the dues."""
+
+    async def story() -> list[tuple[float, str]]:
+        due = DueQueue[str](rate=2.0)
+        for number in range(3):
+            due.put(f"early {number}", float(number) / 10)
+        first = await take_with(due, 4, 3)
+        for number in reversed(range(3)):
+            due.put(f"late {number}", 100.0 + float(number) / 10)
+        return first + await take_with(due, 4, 3)
+
+    assert play(story()) == [
+        *[(0.0, "early 0"), (0.5, "early 1"), (1.0, "early 2")],
+        *[(100.0, "late 0"), (100.5, "late 1"), (101.0, "late 2")],
+    ]
+
+
+def test_what_was_due_first_goes_first_when_nobody_was_free_to_take_it() -> None:
+    """Items that had to wait for a taker are overtaken by what was due before them."""
+
+    async def story() -> list[tuple[float, str]]:
+        due = DueQueue[str]()
+        due.put("first", 0.0)
+        due.put("third", 1.0)
+        taking = asyncio.create_task(take_with(due, 1, 3))
+        await asyncio.sleep(1.5)
+        due.put("second", 0.5)
+        return await taking
+
+    assert play(story()) == [(0.0, "first"), (2.0, "second"), (4.0, "third")]

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from pipeline.engine.backoff import Backoff
+from pipeline.engine.ceiling import MOST, START, Ceiling
 from pipeline.engine.pace import Pace
 
 
@@ -184,3 +185,50 @@ def test_lost_answers_are_counted_from_zero_when_any_other_answer_comes(answer: 
     assert pace.lost_in_a_row == 0
     pace.lost(30.0)
     assert pace.lost_in_a_row == 1
+
+
+# -- with a search instead of a number --------------------------------------------------------------------------------
+
+
+def searching(slots: int) -> Pace:
+    """A pace whose search has found so many slots."""
+    search = Ceiling()
+    search.recall(f'{{"slots": {slots}, "limited": true}}')
+    search.slots = slots
+    return Pace(search, rps=None, longest_pause=60.0, backoff=Backoff(first=1.0, maximum=60.0, rng=Highest()))
+
+
+def test_the_slots_are_those_of_the_search_when_no_number_was_given() -> None:
+    """They begin low, and what may be reached is the search's own hope."""
+    pace = Pace(Ceiling(), rps=None, longest_pause=60.0, backoff=Backoff())
+    assert (pace.slots, pace.most) == (START, MOST)
+    assert make_pace(10).most == 10
+
+
+def test_no_pause_is_made_when_the_search_has_met_the_limit() -> None:
+    """The refused job is tried once more, then waits for a task to end; a third refusal is something else."""
+    pace = searching(20)
+    assert [pace.rate_limited(0.0, None, 19) for _ in range(3)] == [0.0, 0.0, 4.0]
+    assert pace.slots == 19
+
+
+def test_the_search_counts_submits_under_way_when_one_is_refused() -> None:
+    """They may make tasks just as well as those that run."""
+    pace = searching(20)
+    for _ in range(2):
+        pace.rate_limited(0.0, None, 15, flying=3)
+    assert pace.slots == 18
+
+
+def test_the_search_pauses_when_the_service_asks_for_a_pause() -> None:
+    """Retry-After is honoured, whatever the reason of the refusal."""
+    pace = searching(20)
+    assert pace.rate_limited(0.0, 7.0, 19) == 7.0
+    assert pace.delay(0.0) == 7.0
+
+
+def test_the_search_pauses_when_far_fewer_tasks_run_than_slots_allow() -> None:
+    """Such a refusal is about the rate, and not about the number of tasks."""
+    pace = searching(20)
+    assert pace.rate_limited(0.0, None, 3) == 1.0
+    assert pace.slots == 14

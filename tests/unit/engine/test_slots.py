@@ -151,3 +151,13 @@ async def test_every_waiter_goes_home_when_the_slots_are_closed() -> None:
     held.give_back()
     assert slots.in_use == 0
     assert await slots.take() is None
+
+
+async def test_the_holder_is_told_when_its_slot_has_come_back() -> None:
+    """What the holder left there is called once, when the slot is free again."""
+    slots, seen = Slots(1), list[int]()
+    slot = slots.seize()
+    slot.on_return = lambda: seen.append(slots.in_use)
+    assert seen == []
+    slot.give_back()
+    assert seen == [0]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from pipeline.core.errors import UsageError
 from pipeline.core.jobs import (
@@ -18,8 +19,6 @@ from pipeline.core.jobs import (
     JobState,
     LocalFile,
     MediaForm,
-    Outcome,
-    Record,
     Source,
     Stage,
     StoredFile,
@@ -28,7 +27,9 @@ from pipeline.core.jobs import (
     TaskState,
 )
 from pipeline.ledger import LEDGER_NAME, RESULTS_NAME, InlineCommitter, Ledger, LedgerReader, queries, rebuild, results
-from pipeline.ledger.results import build_line
+from pipeline.ledger.codec import to_json
+from pipeline.ledger.enrolment import enroll
+from pipeline.ledger.results import Ending, build_line
 
 MakeJob = Callable[..., Job]
 BringTo = Callable[..., None]
@@ -43,16 +44,24 @@ KEYS = [
 ]  # fmt: skip
 
 
-def done(job: Job) -> Record:
-    return Record(job, JobState.DONE, 1, TASK, REPORT, 1700000000.1234, Outcome(JobState.DONE, (STORED,)))
+DONE = Ending(JobState.DONE, report=to_json(REPORT), files=to_json((STORED,)), submitted_at=1700000000.1234)
+
+
+def row_of(job: Job, connection: sqlite3.Connection, task: Task | None = TASK, attempt: int = 1) -> sqlite3.Row:
+    """The row of a job that has a task, and so many attempts behind it."""
+    enroll(connection, [job], "error", 1.0)
+    facts = (task.task_id if task else None, task.request_id if task else None, attempt)
+    connection.execute("UPDATE jobs SET task_id = ?, request_id = ?, attempt = ?", facts)
+    row: sqlite3.Row = connection.execute("SELECT * FROM jobs").fetchone()
+    return row
 
 
 # -- one line
 
 
-def test_line_follows_the_contract_when_a_job_is_done(make_job: MakeJob) -> None:
+def test_line_follows_the_contract_when_a_job_is_done(connection: sqlite3.Connection, make_job: MakeJob) -> None:
     """Every key of schema 1 in its order, times in UTC with milliseconds."""
-    line = json.loads(build_line("run-1", done(make_job()), downloaded_at=1700000060.0))
+    line = json.loads(build_line("run-1", row_of(make_job(), connection), DONE, 1700000060.0))
     assert list(line) == KEYS
     assert line == {
         "schema": 1,
@@ -80,10 +89,12 @@ def test_line_follows_the_contract_when_a_job_is_done(make_job: MakeJob) -> None
 
 
 @pytest.mark.parametrize(("state", "status"), [(JobState.FAILED, "failed"), (JobState.UNKNOWN, "unknown")])
-def test_line_carries_the_error_when_a_job_ended_badly(state: JobState, status: str, make_job: MakeJob) -> None:
+def test_line_carries_the_error_when_a_job_ended_badly(
+    state: JobState, status: str, connection: sqlite3.Connection, make_job: MakeJob
+) -> None:
     """A failure says stage, code, message and HTTP status; what never came about is null or empty."""
-    record = Record(make_job(), state, 2, outcome=Outcome(state, failure=REFUSED))
-    line = json.loads(build_line("run-1", record, downloaded_at=None))
+    row = row_of(make_job(), connection, task=None, attempt=2)
+    line = json.loads(build_line("run-1", row, Ending(state, REFUSED), 1700000060.0))
     assert list(line) == KEYS
     assert (line["status"], line["attempts"], line["files"]) == (status, 2, [])
     assert line["error"] == {"stage": "submit", "code": "param_error", "message": "no", "http_status": 400}
@@ -91,18 +102,20 @@ def test_line_carries_the_error_when_a_job_ended_badly(state: JobState, status: 
     assert {line[key] for key in empty} == {None}
 
 
-def test_line_is_strict_json_when_values_are_strange(make_job: MakeJob) -> None:
+def test_line_is_strict_json_when_values_are_strange(connection: sqlite3.Connection, make_job: MakeJob) -> None:
     """Lone surrogates, line separators, NaN, huge numbers and moments that are none leave one line of valid JSON."""
     strange = {"lone": "a\udcff", "separator": "\u2028\n", "huge": 10**30, "nan": float("nan"), "list": ["\ud800"]}
-    record = done(make_job(metadata=strange, input={"prompt": "مرحبا 🏄"}))
-    record = replace(record, report=replace(REPORT, finish_time=1e30))
-    line = build_line("run-1", record, downloaded_at=None)
+    row = row_of(make_job(metadata=strange, input={"prompt": "مرحبا 🏄\x7f"}), connection)
+    odd = to_json(replace(REPORT, finish_time=1e30, word="\udc80", usage={"note": "\ud800", "count": float("inf")}))
+    line = build_line("run-1", row, replace_struct(DONE, report=odd), 1700000060.0)
     assert "\n" not in line
+    assert line.isprintable()
     decoded = msgspec.json.decode(line.encode())
     assert decoded["metadata"] == {
         "lone": "a\ufffd", "separator": "\u2028\n", "huge": 10**30, "nan": None, "list": ["\ufffd"],
     }  # fmt: skip
-    assert decoded["input"] == {"prompt": "مرحبا 🏄"}
+    assert decoded["input"] == {"prompt": "مرحبا 🏄\x7f"}
+    assert decoded["usage"] == {"note": "\ufffd", "count": None}
     assert decoded["finished_at"] is None
 
 
@@ -112,8 +125,6 @@ def test_local_file_comes_back_exactly_when_its_name_is_not_text(
     """A path that is no valid Unicode survives the ledger byte for byte."""
     file = LocalFile("input.image_url", "/pictures/\udcff.png", "00" * 32, 3, "image/png", MediaForm.DATA_URI)
     job = make_job(files=(file,), source=Source("\udcfe.csv", 2), parameters={"seed": 10**30})
-    from pipeline.ledger.enrolment import enroll
-
     enroll(connection, [job], "error", 1.0)
     record = queries.record(connection, "wave-01")
     assert record is not None

@@ -107,7 +107,7 @@ def read(content: bytes, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SOUND)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=300))
 def test_only_manifest_errors_come_out_when_the_bytes_are_arbitrary(suffix, content):
     """No bytes make a reader fall over."""
@@ -115,7 +115,7 @@ def test_only_manifest_errors_come_out_when_the_bytes_are_arbitrary(suffix, cont
 
 
 @pytest.mark.parametrize("suffix", SOUND)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_only_manifest_errors_come_out_when_a_manifest_is_mutilated(suffix, data):
     """No change to a sound manifest makes a reader or the checks fall over."""

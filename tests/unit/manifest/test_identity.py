@@ -124,10 +124,9 @@ def test_every_repetition_is_reported_when_an_id_occurs_often(write, problems):
 def test_mark_is_found_again_when_a_key_was_added_twice():
     """Among many keys exactly those that were added twice are found."""
     keys = Uniques()
-    for number in range(2000):
-        keys.add(f"key-{number}")
+    keys.update(f"key-{number}" for number in range(2000))
     assert keys.repeated() == frozenset()
-    keys.add("key-7")
+    keys.update(["key-7"])
     assert keys.repeated() == {mark("key-7")}
 
 

@@ -1,6 +1,7 @@
 """Media values: what is taken, what is refused, and with which mend."""
 
 import base64
+import os
 from pathlib import Path
 
 import pytest
@@ -129,9 +130,9 @@ def test_type_is_that_of_the_content_when_a_file_is_named(tmp_path, name, start,
     assert judged.file.mime == mime
 
 
-@pytest.mark.parametrize(("size", "taken"), [(50_000_000, True), (50_000_001, False)])
-def test_file_is_refused_when_it_is_larger_than_fifty_megabytes(tmp_path, size, taken):
-    """No model takes a picture of more than 50 MB."""
+@pytest.mark.parametrize(("size", "taken"), [(14_900_000, True), (14_900_001, False)])
+def test_file_is_refused_when_no_request_can_hold_it(tmp_path, size, taken):
+    """The service takes requests of 20 MB, and Base64 adds a third to a file."""
     with (tmp_path / "a.png").open("wb") as stream:
         stream.write(PNG)
         stream.truncate(size)
@@ -253,3 +254,34 @@ def test_data_uri_is_refused_when_it_is_longer_than_28_megabytes(write, problems
     text = prefix + "A" * (room - room % 4 + spare)
     found = problems(write("a.csv", f'image_url\n"{text}"\n'))
     assert [one.message[:25] for one in found] == ([] if taken else ["is longer than 28 MB, the"])
+
+
+def test_file_is_read_once_when_it_is_written_in_several_ways(tmp_path, monkeypatch):
+    """Another spelling of its path, or a link to it, is the same file."""
+    looked_at = []
+    look_at = media_module._look_at
+    monkeypatch.setattr(media_module, "_look_at", lambda *given: looked_at.append(given) or look_at(*given))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.png").write_bytes(PNG)
+    (tmp_path / "b.png").hardlink_to(tmp_path / "a.png")
+    (tmp_path / "c.png").symlink_to("a.png")
+    reader = MediaReader(tmp_path)
+    spellings = ("a.png", "./a.png", "folder/../a.png", str(tmp_path / "a.png"), "b.png", "c.png")
+    files = [reader.judge(MediaValue("input.image_url", text, DATA)).file for text in spellings]
+    assert len({file.sha256 for file in files if file}) == 1
+    assert len(looked_at) == 1
+
+
+def test_file_is_read_again_when_another_takes_its_name(tmp_path):
+    """Size and date may be the same: another file is another file."""
+    (tmp_path / "a.png").write_bytes(PNG + b"1")
+    reader = MediaReader(tmp_path)
+    value = MediaValue("input.image_url", "a.png", DATA)
+    first, dates = reader.judge(value).file, (tmp_path / "a.png").stat()
+    (tmp_path / "b.png").write_bytes(PNG + b"2")
+    os.utime(tmp_path / "b.png", ns=(dates.st_atime_ns, dates.st_mtime_ns))
+    (tmp_path / "b.png").replace(tmp_path / "a.png")
+    second = reader.judge(value).file
+    assert first is not None
+    assert second is not None
+    assert first.sha256 != second.sha256

@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,6 @@ from pipeline.modelverse.wire import (
     decode_accepted,
     decode_refusal,
     decode_report,
-    encode_media,
     encode_submit,
     excerpt,
     task_failure,
@@ -37,6 +37,13 @@ JOB = Job(
 )
 
 
+def sent(job: Job, **options: Any) -> dict[str, Any]:
+    """The request, each file with `AQID` for its Base64."""
+    parts = encode_submit(job, **options)
+    request: dict[str, Any] = json.loads(b"".join(b"AQID" if isinstance(part, LocalFile) else part for part in parts))
+    return request
+
+
 def report_of(output: object, **more: object) -> TaskReport:
     return decode_report(json.dumps({"output": output} | more).encode())
 
@@ -46,7 +53,7 @@ def report_of(output: object, **more: object) -> TaskReport:
 
 def test_three_members_are_sent_when_a_job_has_all_of_them() -> None:
     """Model, input and parameters exactly as written, and nothing of ours."""
-    assert json.loads(encode_submit(JOB, {})) == {
+    assert sent(JOB) == {
         "model": "Wan-AI/Wan2.2-I2V",
         "input": {"image_url": "https://example.com/beach.jpg", "prompt": "浪 🌊"},
         "parameters": {"resolution": "480P"},
@@ -55,37 +62,67 @@ def test_three_members_are_sent_when_a_job_has_all_of_them() -> None:
 
 def test_a_member_is_left_out_when_the_job_gives_nothing_for_it() -> None:
     """Kling's multi-shot form has no input, Suno's no parameters (§4)."""
-    assert set(json.loads(encode_submit(replace(JOB, parameters={}), {}))) == {"model", "input"}
-    assert set(json.loads(encode_submit(replace(JOB, input={}), {}))) == {"model", "parameters"}
+    assert set(sent(replace(JOB, parameters={}))) == {"model", "input"}
+    assert set(sent(replace(JOB, input={}))) == {"model", "parameters"}
 
 
 def test_falsy_values_are_sent_when_the_job_gives_them() -> None:
     """Zero, false, null and an empty text were written on purpose."""
     parameters: dict[str, object] = {"seed": 0, "watermark": False, "style": None, "tag": "", "list": []}
-    assert json.loads(encode_submit(replace(JOB, parameters=parameters), {}))["parameters"] == parameters
+    assert sent(replace(JOB, parameters=parameters))["parameters"] == parameters
 
 
 def test_a_read_only_mapping_is_sent_when_the_job_is_made_of_them() -> None:
     """A job promises mappings, not dicts."""
     frozen = replace(JOB, parameters=MappingProxyType({"camera": MappingProxyType({"zoom": 1})}))
-    assert json.loads(encode_submit(frozen, {}))["parameters"] == {"camera": {"zoom": 1}}
+    assert sent(frozen)["parameters"] == {"camera": {"zoom": 1}}
 
 
 def test_image_url_becomes_first_frame_url_when_the_newer_form_is_set() -> None:
     """§14: for Wan2.2-I2V alone, and never over a first_frame_url that the job gives."""
     both = replace(JOB, input={"image_url": "a", "first_frame_url": "b"})
     other = replace(JOB, model="Wan-AI/Wan2.5-I2V")
-    assert list(json.loads(encode_submit(JOB, {}, first_frame_form=True))["input"]) == ["first_frame_url", "prompt"]
-    assert json.loads(encode_submit(both, {}, first_frame_form=True))["input"] == both.input
-    assert json.loads(encode_submit(other, {}, first_frame_form=True))["input"] == JOB.input
+    assert list(sent(JOB, first_frame_form=True)["input"]) == ["first_frame_url", "prompt"]
+    assert sent(both, first_frame_form=True)["input"] == both.input
+    assert sent(other, first_frame_form=True)["input"] == JOB.input
 
 
 @pytest.mark.parametrize(
-    ("form", "text"), [(MediaForm.DATA_URI, "data:image/png;base64,AQID"), (MediaForm.BASE64, "AQID")]
+    ("form", "text"),
+    [
+        (MediaForm.DATA_URI, "data:image/png;base64,AQID"),
+        (MediaForm.BASE64, "AQID"),
+        (MediaForm.OBJECT, {"bytesBase64Encoded": "AQID", "mimeType": "image/png"}),
+    ],
 )
-def test_a_file_becomes_text_when_it_is_encoded(form: MediaForm, text: str) -> None:
-    """With a lower-case type in a data URI, bare where the model wants it bare (§11)."""
-    assert encode_media(LocalFile("input.image", "/p.png", "", 3, "image/PNG", form), b"\1\2\3") == text
+def test_a_file_has_the_form_of_its_model_when_it_is_sent(form: MediaForm, text: str | dict[str, str]) -> None:
+    """With a lower-case type in a data URI or an object, bare where the model wants it bare (§11)."""
+    file = LocalFile("input.image_url", "/p.png", "", 3, "image/PNG", form)
+    assert sent(replace(JOB, files=(file,)))["input"] == {**JOB.input, "image_url": text}
+
+
+def test_each_file_finds_its_place_when_there_are_several() -> None:
+    """The parts come in the order of the request, whatever the order of the files."""
+    files = tuple(
+        LocalFile(field, f"/{field}", "", 3, "image/png", MediaForm.BASE64)
+        for field in ("parameters.images.1", "input.image_url", "parameters.images.0")
+    )
+    job = replace(JOB, parameters={"images": ["b", "c"]}, files=files)
+    parts = encode_submit(job)
+    assert [part.field for part in parts if isinstance(part, LocalFile)] == [
+        "input.image_url",
+        "parameters.images.0",
+        "parameters.images.1",
+    ]
+    assert sent(job)["parameters"] == {"images": ["AQID", "AQID"]}
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_a_prompt_is_sent_as_written_when_a_file_stands_beside_it(prompt: str) -> None:
+    """No text of an author can be taken for the place of a file."""
+    file = LocalFile("input.image_url", "/p.png", "", 3, "image/png", MediaForm.BASE64)
+    request = sent(replace(JOB, input={"image_url": "p.png", "prompt": prompt}, files=(file,)))
+    assert request["input"] == {"image_url": "AQID", "prompt": prompt}
 
 
 # -- accepted

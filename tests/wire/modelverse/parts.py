@@ -1,5 +1,6 @@
 """What the tests of the client share: a job, usual answers, and a client of a scripted server."""
 
+from pipeline.core.body import Body
 from pipeline.core.jobs import Job, Source, Task
 from pipeline.modelverse.client import ModelVerseClient
 from pipeline.settings import ServiceSettings
@@ -16,6 +17,8 @@ JOB = Job(
     output="wave-01.mp4",
     source=Source("shots.yaml", 3),
 )
+
+BODY = Body.of(b"{}")
 
 ACCEPTED = reply(200, {"output": {"task_id": "t-1"}, "request_id": "r-1"})
 RUNNING = reply(200, {"output": {"task_id": "t-1", "task_status": "Running"}})

@@ -17,7 +17,7 @@ from pipeline.core.ports import Service
 from pipeline.modelverse.client import MAX_ANSWER_BYTES, ModelVerseClient
 from pipeline.modelverse.wire import Traits
 from pipeline.settings import ServiceSettings
-from tests.wire.modelverse.parts import ACCEPTED, JOB, KEY, RUNNING, client_at, client_of, task_of
+from tests.wire.modelverse.parts import ACCEPTED, BODY, JOB, KEY, RUNNING, client_at, client_of, task_of
 from tests.wire.servers import ScriptedServer, Step, reply
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -80,7 +80,7 @@ async def test_every_submit_is_under_way_at_once_when_many_are_made() -> None:
         return web.json_response({"output": {"task_id": "t-1"}})
 
     async with service_of(submit, submit) as base_url, client_at(base_url) as client:
-        tasks = await asyncio.gather(*(client.submit(JOB, b"{}") for _ in range(many.parties)))
+        tasks = await asyncio.gather(*(client.submit(JOB, BODY) for _ in range(many.parties)))
     assert len(tasks) == many.parties
 
 
@@ -90,7 +90,7 @@ async def test_the_key_goes_as_the_setting_says_when_a_request_is_sent(scheme: s
     async with ScriptedServer([ACCEPTED, RUNNING]) as server:
         settings = ServiceSettings(endpoint=server.url, auth_scheme=scheme)  # type: ignore[arg-type] # parametrized
         async with ModelVerseClient(settings, KEY) as client:
-            await client.status(await client.submit(JOB, b"{}"))
+            await client.status(await client.submit(JOB, BODY))
         for request in server.requests:
             assert request.headers["authorization"] == sent
             assert request.headers["user-agent"] == f"video-batch-pipeline/{__version__}"
@@ -106,8 +106,8 @@ async def test_extra_headers_go_with_the_submit_alone_when_a_model_needs_them() 
     async with ScriptedServer([ACCEPTED, ACCEPTED, RUNNING]) as server:
         settings = ServiceSettings(endpoint=server.url)
         async with ModelVerseClient(settings, KEY, traits_for=traits_for) as client:
-            await client.submit(JOB, b"{}")
-            await client.status(await client.submit(replace(JOB, model="happyhorse-1.0-i2v"), b"{}"))
+            await client.submit(JOB, BODY)
+            await client.status(await client.submit(replace(JOB, model="happyhorse-1.0-i2v"), BODY))
         sent = [request.headers.get("x-dashscope-async") for request in server.requests]
         assert sent == [None, "enable", None]
 
@@ -131,7 +131,7 @@ async def test_a_cookie_is_not_sent_back_when_the_service_sets_one() -> None:
         client_at(server.url.replace("127.0.0.1", "localhost")) as client,
     ):
         for _attempt in range(2):
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert "cookie" not in server.requests[1].headers
 
 
@@ -142,7 +142,7 @@ async def test_the_key_stays_at_home_when_the_service_redirects(http_status: int
         redirect = reply(http_status, headers={"Location": f"{elsewhere.url}/v1/tasks/submit"})
         async with ScriptedServer([redirect]) as server, client_of(server) as client:
             with pytest.raises(FatalError, match=elsewhere.url):
-                await client.submit(JOB, b"{}")
+                await client.submit(JOB, BODY)
             with pytest.raises(FatalError):
                 await client.status(task_of(server))
         assert elsewhere.connections == 0
@@ -166,7 +166,7 @@ async def test_a_submit_is_ambiguous_when_a_good_status_brings_garbage(garbage: 
     """Without a task id nobody knows what was made of the request; a question is just asked again."""
     async with ScriptedServer([garbage]) as server, client_of(server) as client:
         with pytest.raises(AmbiguousError) as lost:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         with pytest.raises(TransientError) as unanswered:
             await client.status(task_of(server))
         assert lost.value.code.startswith(code)
@@ -180,7 +180,7 @@ async def test_a_submit_is_ambiguous_when_the_answer_is_not_http(nonsense: bytes
     """Whatever listens there, an unreadable answer is a ServiceError without the key, in its cause too."""
     async with ScriptedServer(greeting=nonsense) as server, client_of(server) as client:
         with pytest.raises(AmbiguousError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert KEY not in repr(caught.value) + str(caught.value) + repr(caught.value.__cause__)
         with pytest.raises(TransientError):
             await client.status(task_of(server))
@@ -194,9 +194,9 @@ async def test_an_answer_is_read_up_to_a_limit_when_it_does_not_end(excess: int)
     async with ScriptedServer([reply(200, body)]) as server, client_of(server) as client:
         if excess:
             with pytest.raises(AmbiguousError):
-                await client.submit(JOB, b"{}")
+                await client.submit(JOB, BODY)
         else:
-            assert (await client.submit(JOB, b"{}")).task_id == "t-1"
+            assert (await client.submit(JOB, BODY)).task_id == "t-1"
 
 
 async def test_a_404_speaks_of_the_endpoint_until_the_service_has_answered() -> None:
@@ -205,11 +205,11 @@ async def test_a_404_speaks_of_the_endpoint_until_the_service_has_answered() -> 
     async with ScriptedServer([not_found, not_found, ACCEPTED, not_found]) as server, client_of(server) as client:
         for _attempt in range(2):
             with pytest.raises(FatalError, match="is the endpoint right") as fatal:
-                await client.submit(JOB, b"{}")
+                await client.submit(JOB, BODY)
             assert (fatal.value.code, fatal.value.scope) == ("wrong_endpoint", Scope.RUN)
-        await client.submit(JOB, b"{}")
+        await client.submit(JOB, BODY)
         with pytest.raises(RejectedError):
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
 
 
 async def test_a_pause_is_passed_on_when_the_service_names_one() -> None:
@@ -217,7 +217,7 @@ async def test_a_pause_is_passed_on_when_the_service_names_one() -> None:
     slow_down = reply(429, {"error": {"code": "rate_limit", "message": "later"}}, headers={"Retry-After": "120"})
     async with ScriptedServer([slow_down]) as server, client_of(server) as client:
         with pytest.raises(RateLimitedError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert (caught.value.retry_after, caught.value.http_status) == (120.0, 429)
 
 
@@ -240,7 +240,7 @@ def echoes() -> dict[str, Step]:
 async def test_the_key_is_masked_when_the_service_echoes_it(name: str) -> None:
     """No error shows the key or half of it, whichever way the service says it back."""
     async with ScriptedServer([echoes()[name]]) as server, client_of(server) as client:
-        for call in (client.submit(JOB, b"{}"), client.status(task_of(server))):
+        for call in (client.submit(JOB, BODY), client.status(task_of(server))):
             with pytest.raises((AmbiguousError, FatalError, RejectedError, TransientError)) as caught:
                 await call
             shown = f"{caught.value!r} {caught.value} {caught.value.code} {caught.value.request_id}"

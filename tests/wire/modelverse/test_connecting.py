@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.errors import FatalError, Scope, TransientError
 from pipeline.core.jobs import Task
-from tests.wire.modelverse.parts import JOB, client_at, client_of, task_of
+from tests.wire.modelverse.parts import BODY, JOB, client_at, client_of, task_of
 from tests.wire.servers import ScriptedServer, hang
 
 
@@ -19,7 +19,7 @@ async def test_a_submit_is_transient_when_the_connection_is_refused() -> None:
         unused.bind(("127.0.0.1", 0))  # bound and not listening: connecting is refused
         async with client_at(f"http://127.0.0.1:{unused.getsockname()[1]}") as client:
             with pytest.raises(TransientError) as caught:
-                await client.submit(JOB, b"{}")
+                await client.submit(JOB, BODY)
     assert caught.value.code == "connect_failed"
 
 
@@ -32,7 +32,7 @@ async def test_a_submit_is_transient_when_the_name_has_no_address(monkeypatch: p
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", no_address)
     async with client_at("http://service.example") as client:
         with pytest.raises(TransientError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
     assert caught.value.code == "dns_failed"
 
 
@@ -46,7 +46,7 @@ async def test_a_submit_is_transient_when_the_name_takes_too_long(monkeypatch: p
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
     async with client_at("http://service.example", connect_timeout=0.05) as client:
         with pytest.raises(TransientError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
     assert caught.value.code == "connect_timeout"
 
 
@@ -56,7 +56,7 @@ async def test_a_submit_is_transient_when_the_tls_handshake_fails(greeting: byte
     async with ScriptedServer(greeting=greeting) as server:
         async with client_at(server.url.replace("http:", "https:")) as client:
             with pytest.raises(TransientError) as caught:
-                await client.submit(JOB, b"{}")
+                await client.submit(JOB, BODY)
         assert caught.value.code in {"tls_failed", "connect_failed"}
         assert server.requests == []
 
@@ -68,7 +68,7 @@ async def test_a_submit_is_transient_when_the_tls_handshake_takes_too_long() -> 
         client_at(server.url.replace("http:", "https:"), connect_timeout=0.05) as client,
     ):
         with pytest.raises(TransientError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert caught.value.code == "connect_timeout"
 
 
@@ -78,7 +78,7 @@ async def test_the_certificate_ends_the_run_when_it_cannot_be_trusted() -> None:
     tls.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
     async with ScriptedServer(tls=tls) as server, client_of(server) as client:
         with pytest.raises(FatalError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert (caught.value.code, caught.value.scope) == ("tls_certificate", Scope.RUN)
         with pytest.raises(TransientError):
             await client.status(task_of(server))
@@ -92,7 +92,7 @@ async def test_the_endpoint_ends_the_run_when_it_cannot_be_a_host(endpoint: str)
     """A base URL that no name service can carry is an answer for the user, never a traceback."""
     async with client_at(endpoint) as client:
         with pytest.raises(FatalError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert caught.value.code == "bad_endpoint"
         with pytest.raises(TransientError):
             await client.status(Task("t-1", endpoint))

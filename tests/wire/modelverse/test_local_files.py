@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.body import Body
 from pipeline.core.errors import RejectedError
 from pipeline.core.jobs import Job, LocalFile, MediaForm
 from pipeline.modelverse.client import MAX_BODY_BYTES, ModelVerseClient
@@ -36,8 +37,8 @@ def job(picture: Path) -> Job:
     )
 
 
-def sent_by(body: bytes) -> dict[str, dict[str, object]]:
-    sent: dict[str, dict[str, object]] = json.loads(body)
+def sent_by(body: Body) -> dict[str, dict[str, object]]:
+    sent: dict[str, dict[str, object]] = json.loads(body.whole())
     return sent
 
 
@@ -90,8 +91,8 @@ async def test_the_job_is_rejected_unpaid_when_its_file_cannot_be_read(job: Job,
 
 async def test_the_job_is_rejected_locally_when_the_request_is_too_large() -> None:
     """A request of exactly the limit is sent; one byte more is not."""
-    padding = MAX_BODY_BYTES - len(await client.prepare(replace(JOB, input={"prompt": ""})))
-    assert len(await client.prepare(replace(JOB, input={"prompt": "x" * padding}))) == MAX_BODY_BYTES
+    padding = MAX_BODY_BYTES - (await client.prepare(replace(JOB, input={"prompt": ""}))).size
+    assert (await client.prepare(replace(JOB, input={"prompt": "x" * padding}))).size == MAX_BODY_BYTES
     with pytest.raises(RejectedError) as caught:
         await client.prepare(replace(JOB, input={"prompt": "x" * (padding + 1)}))
     assert caught.value.code == "too_large_body"

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from pipeline.core.body import Body
 from pipeline.core.errors import AmbiguousError, RejectedError, TransientError
-from tests.wire.modelverse.parts import ACCEPTED, JOB, RUNNING, client_of, task_of
+from tests.wire.modelverse.parts import ACCEPTED, BODY, JOB, RUNNING, client_of, task_of
 from tests.wire.servers import Connection, ScriptedServer, Step, dribble, drop, hang, raw, reply, reset
 
 
@@ -14,7 +15,7 @@ async def test_one_post_leaves_when_the_server_takes_it_and_drops_the_connection
     """A submit whose connection is dropped is ambiguous and is not sent again."""
     async with ScriptedServer([broken, ACCEPTED]) as server, client_of(server) as client:
         with pytest.raises(AmbiguousError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert caught.value.code == "connection_lost"
         assert (server.count("POST"), server.connections) == (1, 1)
 
@@ -24,16 +25,16 @@ async def test_each_attempt_is_one_post_when_the_server_closes_after_its_answer(
     closes_silently = reply(200, {"output": {"task_id": "t-1"}}, keep=False)
     async with ScriptedServer([closes_silently]) as server, client_of(server) as client:
         for _attempt in range(3):
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert server.count("POST") == 3
 
 
 async def test_each_attempt_is_one_post_when_the_server_closes_at_the_next_request() -> None:
     """A server that stays connected and hangs up on the second request gets that request once."""
     async with ScriptedServer([ACCEPTED, drop, ACCEPTED]) as server, client_of(server) as client:
-        await client.submit(JOB, b"{}")
+        await client.submit(JOB, BODY)
         with pytest.raises(AmbiguousError):
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert server.count("POST") == 2
 
 
@@ -43,7 +44,7 @@ async def test_a_submit_takes_a_fresh_connection_when_a_question_left_an_open_on
         for _question in range(2):
             await client.status(task_of(server))
         for _attempt in range(2):
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert [request.connection for request in server.requests] == [1, 1, 2, 3]
 
 
@@ -70,7 +71,7 @@ async def test_a_submit_is_ambiguous_when_its_answer_is_cut(cut: Step) -> None:
     """An answer that is not whole is no answer, wherever it breaks off; a question is asked again."""
     async with ScriptedServer([cut]) as server, client_of(server) as client:
         with pytest.raises(AmbiguousError):
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         with pytest.raises(TransientError):
             await client.status(task_of(server))
         assert (server.count("POST"), server.count("GET")) == (1, 1)
@@ -80,7 +81,7 @@ async def test_a_submit_is_ambiguous_when_no_answer_comes_in_time() -> None:
     """A read timeout after the request has left says nothing about the task."""
     async with ScriptedServer([hang]) as server, client_of(server, submit_timeout=0.05) as client:
         with pytest.raises(AmbiguousError) as caught:
-            await client.submit(JOB, b"{}")
+            await client.submit(JOB, BODY)
         assert caught.value.code == "timeout"
         assert server.count("POST") == 1
 
@@ -100,7 +101,7 @@ async def test_a_submit_ends_when_the_server_dribbles_for_ever() -> None:
     async with ScriptedServer([endless]) as server:
         async with client_of(server, connect_timeout=0.5, submit_timeout=0.1) as client:
             with pytest.raises(AmbiguousError) as caught:
-                await client.submit(JOB, b"{}")
+                await client.submit(JOB, BODY)
         assert caught.value.code == "timeout"
         await server.hung_up.wait()
 
@@ -108,13 +109,13 @@ async def test_a_submit_ends_when_the_server_dribbles_for_ever() -> None:
 async def test_the_cancellation_arrives_and_the_connection_ends_when_a_submit_is_cancelled() -> None:
     """A cancelled submit is nobody's answer: CancelledError comes through and nothing stays open."""
     async with ScriptedServer([hang, ACCEPTED]) as server, client_of(server) as client:
-        submit = asyncio.ensure_future(client.submit(JOB, b"{}"))
+        submit = asyncio.ensure_future(client.submit(JOB, BODY))
         await server.received.wait()
         submit.cancel()
         with pytest.raises(asyncio.CancelledError):
             await submit
         await server.hung_up.wait()
-        assert (await client.submit(JOB, b"{}")).task_id == "t-1"
+        assert (await client.submit(JOB, BODY)).task_id == "t-1"
         assert server.count("POST") == 2
 
 
@@ -130,7 +131,7 @@ async def test_the_answer_counts_when_it_comes_before_the_whole_body_was_taken()
     early = asyncio.Event()
     async with ScriptedServer([refuse_early], read_bodies=False) as server, client_of(server) as client:
         with pytest.raises(RejectedError) as caught:
-            await client.submit(JOB, b"x" * 15_000_000)
+            await client.submit(JOB, Body.of(b"x" * 15_000_000))
         early.set()
         assert caught.value.http_status == 413
 
@@ -139,6 +140,6 @@ async def test_a_large_body_arrives_whole_when_it_is_sent() -> None:
     """A body of many writes is the same bytes at the other end."""
     body = bytes(range(256)) * 40_000
     async with ScriptedServer([ACCEPTED]) as server, client_of(server) as client:
-        await client.submit(JOB, body)
+        await client.submit(JOB, Body.of(body))
         assert server.requests[0].body == body
         assert server.requests[0].headers["content-length"] == str(len(body))

@@ -1,0 +1,169 @@
+"""What cannot be right in a written entry beyond the types of its members: names that lead nowhere, double tests."""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any, get_args
+
+from msgspec import UNSET
+
+from pipeline.catalog.entry import Verb
+from pipeline.catalog.wording import did_you_mean, json_type, listed, plain, shown
+from pipeline.catalog.written import ConditionRow, EntryRow, FieldRow, PriceCaseRow, PriceRow, RuleRow
+
+Complaint = tuple[str, str | None, str]
+"""The member of the entry, the `path` or `id` of the row in it, and the sentence."""
+
+_VERBS = get_args(Verb)
+_TESTS = ("equals", "among", "present", "any_item", "none_item")
+
+
+def complaints_about_entry(entry: EntryRow, limits: frozenset[str]) -> Iterator[Complaint]:
+    """Everything that is wrong; `limits` are the names that `media.limits` may have."""
+    if not entry.ids:
+        yield "key", None, "there is no entry of this key to change; a new one needs ids, inputs and parameters"
+        return
+    for section, rows in (("inputs", entry.inputs), ("parameters", entry.parameters)):
+        for row in rows:
+            for message in _about_field(section, row, limits):
+                yield section, row.path, f"{row.path or 'a field'}: {message}"
+    known = _paths(entry)
+    for alternative in entry.selector:
+        for message in _about_conditions(alternative, known, elsewhere=True):
+            yield "selector", None, message
+    for rule in entry.rules:
+        for message in _about_rule(rule, known):
+            yield "rules", rule.id, f"rule {plain(rule.id)}: {message}"
+    for message in _about_price(entry.price, known):
+        yield "price", None, f"price: {message}"
+    for message in _about_seconds(entry, known):
+        yield "typical_seconds", None, f"typical_seconds: {message}"
+    if entry.idempotency and entry.idempotency.field not in known:
+        yield "idempotency", None, f"idempotency: {_nowhere(entry.idempotency.field, known)}"
+
+
+def _paths(entry: EntryRow) -> frozenset[str]:
+    """Every path that a rule may name: fields, and fields of objects."""
+    found = {"model"}
+    for row in (*entry.inputs, *entry.parameters):
+        found |= {str(row.path), *(f"{row.path}.{inner.name}" for inner in row.fields)}
+    return frozenset(found)
+
+
+def _nowhere(path: str, known: Iterable[str]) -> str:
+    return f"{path} is no field of the entry{did_you_mean(path, known)}"
+
+
+# -- fields
+
+
+def _about_field(section: str, row: FieldRow, limits: frozenset[str]) -> Iterator[str]:
+    prefix = "input" if section == "inputs" else "parameters"
+    if not row.path or not row.path.startswith(f"{prefix}."):
+        yield f"a field of {section} needs a path that begins with {prefix}."
+    yield from _about_values(row)
+    inner = [*row.fields]
+    if row.items:
+        inner += [*row.items.fields, *(one for rows in row.items.variants.values() for one in rows)]
+    for one in inner:
+        if not one.name:
+            yield "a field inside it has no name"
+        for message in _about_values(one):
+            yield f"{one.name}: {message}"
+    if row.media and row.media.limits is not None and row.media.limits not in limits:
+        yield f"media_limits has no {plain(row.media.limits)}{did_you_mean(row.media.limits, limits)}"
+
+
+def _about_values(row: FieldRow) -> Iterator[str]:
+    allowed = row.enum if row.const is UNSET else [row.const]
+    for value in allowed:
+        if not _fits(row, value):
+            yield f"{shown(value)} is among its values, but its type is {row.type}; put text in quotes, numbers without"
+    for word, value in (("default", row.default), ("assumed_default", row.assumed_default)):
+        if value is not UNSET and not (_fits(row, value) and (not allowed or value in allowed)):
+            yield f"its {word} {shown(value)} is not among what it allows"
+    if row.min is not None and row.max is not None and row.min > row.max:
+        yield f"its min {row.min} is above its max {row.max}"
+
+
+def _fits(row: FieldRow, value: Any) -> bool:
+    kind = json_type(value)
+    wanted = {"string": ("text",), "number": ("integer", "number")}.get(row.type, (row.type,))
+    return kind in wanted
+
+
+# -- rules
+
+
+def _about_conditions(rows: Iterable[ConditionRow], known: frozenset[str], *, elsewhere: bool = False) -> Iterator[str]:
+    """A selector may also look at what only another shape of the same model has."""
+    for row in rows:
+        tests = [name for name in _TESTS if getattr(row, name) is not UNSET]
+        if len(tests) != 1:
+            yield f"the condition on {row.path} needs exactly one of {listed(['equals', 'in', *_TESTS[2:]])}"
+        elif row.among is not UNSET and not isinstance(row.among, list):
+            yield f"in: of the condition on {row.path} must be a list"
+        if row.path not in known and not elsewhere:
+            yield _nowhere(row.path, known)
+
+
+def _about_rule(row: RuleRow, known: frozenset[str]) -> Iterator[str]:
+    verbs = [verb for verb in _VERBS if getattr(row, verb) is not None]
+    if len(verbs) != 1:
+        yield f"it needs exactly one verb: {listed(_VERBS)}"
+        return
+    yield from _about_conditions(row.when, known)
+    operand = getattr(row, verbs[0])
+    for path in operand if isinstance(operand, list | dict) else ():
+        if path not in known:
+            yield _nowhere(path, known)
+    if row.fire is False:
+        yield "fire can only be true"
+
+
+# -- prices and times
+
+
+def _about_price(row: PriceRow, known: frozenset[str]) -> Iterator[str]:
+    for case in row.cases:
+        yield from _about_case(case, known)
+        if case.unit == "per_million_tokens" and row.token_estimate is None:
+            yield "a price by tokens needs token_estimate"
+    for extra in row.surcharges:
+        yield from _about_conditions(extra.when, known)
+        if extra.amount < 0:
+            yield "an amount is negative"
+
+
+def _about_case(case: PriceCaseRow, known: frozenset[str]) -> Iterator[str]:
+    yield from _about_conditions(case.when, known)
+    if any(amount < 0 for amount in _amounts(case)):
+        yield "an amount is negative"
+    if (case.amount is None) == (case.table is None):
+        yield "a case needs either an amount or a table"
+    if case.table:
+        yield from _about_table(case.table.by, case.table.rows, known)
+    by_time = case.unit in ("per_second", "per_5_seconds") and case.seconds_from is None
+    if by_time and "parameters.duration" not in known:
+        yield f"{case.unit} needs a field parameters.duration, or seconds_from"
+
+
+def _amounts(case: PriceCaseRow) -> Iterator[Decimal]:
+    if case.amount is not None:
+        yield case.amount
+    for row in case.table.rows.values() if case.table else ():
+        yield from row.values() if isinstance(row, dict) else [row]
+
+
+def _about_table(by: list[str], rows: dict[str, Any], known: frozenset[str]) -> Iterator[str]:
+    yield from (_nowhere(path, known) for path in by if path not in known)
+    if any(isinstance(row, dict) != (len(by) == 2) for row in rows.values()):
+        yield f"the rows of a table by {listed(by, 'and')} need {len(by)} level{'s' * (len(by) > 1)} of names"
+
+
+def _about_seconds(entry: EntryRow, known: frozenset[str]) -> Iterator[str]:
+    for case in entry.typical_seconds.cases if entry.typical_seconds else ():
+        yield from _about_conditions(case.when, known)
+        if (case.seconds is None) == (case.table is None):
+            yield "a case needs either seconds or a table"
+        if case.table:
+            yield from _about_table(case.table.by, case.table.rows, known)

@@ -1,0 +1,132 @@
+"""Quotes by the thousand: requests that are alike in everything the price depends on share one estimate."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pipeline.catalog.catalog import Catalog
+from pipeline.catalog.conditions import MISSING, Condition, is_given, lookup
+from pipeline.catalog.entry import Entry, Rule
+from pipeline.catalog.pricing import DURATION, RESOLUTION, actual_cost, estimate, video_seconds
+from pipeline.core.jobs import Job
+from pipeline.core.money import Actual, Quote, micro, micro_at_most
+
+_MOST = 10_000
+"""Quotes that are remembered: nobody knows how many kinds of rows a manifest brings."""
+_SIZE = "parameters.size"
+_NO_ENTRY = "the catalog does not have this request"
+
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """What a quote looks at."""
+
+    values: tuple[str, ...]
+    presence: tuple[str, ...]
+
+
+class Quoter:
+    """Quotes by one catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._looks: dict[str, _Looks] = {}
+        self._known: dict[tuple[str, ...], Quote] = {}
+
+    @property
+    def as_of(self) -> str:
+        """The day of the prices, to be shown beside them."""
+        return self._catalog.prices_as_of
+
+    def quote(self, job: Job) -> Quote:
+        """What one attempt of the job costs."""
+        request = {"model": job.model, "input": job.input, "parameters": job.parameters}
+        entry = self._catalog.entry_for(job.model, request)
+        if entry is None:
+            return Quote(job.kind, job.model, note=_NO_ENTRY)
+        key = self._key(entry, job, request)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            found = self._known[key] = _quote(entry, job, request)
+        return found
+
+    def actual(self, job: Job, usage: Mapping[str, Any]) -> Actual:
+        """What an attempt of the job came to, by the usage that the service reports for a task that succeeded."""
+        request = {"model": job.model, "input": job.input, "parameters": job.parameters}
+        entry = self._catalog.entry_for(job.model, request) if usage else None
+        if entry is None:
+            return Actual()
+        cost, seconds = actual_cost(entry, request, usage), video_seconds(entry, request, usage)
+        return Actual(None if cost is None else micro_at_most(cost), _thousandths(seconds))
+
+    def _key(self, entry: Entry, job: Job, request: Mapping[str, Any]) -> tuple[str, ...]:
+        looks = self._looks.get(entry.key)
+        if looks is None:
+            looks = self._looks[entry.key] = _looks_of(entry)
+        values = (repr(lookup(request, path)) for path in looks.values)
+        presence = ("y" if is_given(request, path) else "n" for path in looks.presence)
+        return (entry.key, job.kind, *values, *presence)
+
+
+def _quote(entry: Entry, job: Job, request: Mapping[str, Any]) -> Quote:
+    made = estimate(entry, request)
+    shape = (entry.value_at(request, path) for path in (RESOLUTION, _SIZE))
+    return Quote(
+        kind=job.kind,
+        model=job.model,
+        resolution=next((str(value) for value in shape if value is not MISSING and value is not None), None),
+        seconds=_thousandths(made.seconds),
+        longest=_thousandths(_longest(entry, request)),
+        currency="" if made.expected is None and made.worst is None else made.currency,
+        expected=None if made.expected is None else micro(made.expected),
+        worst=None if made.worst is None else micro_at_most(made.worst),
+        takes=entry.typical_seconds_for(request),
+        note=made.note,
+    )
+
+
+def _longest(entry: Entry, request: Mapping[str, Any]) -> Decimal | None:
+    """The most seconds of video that the request may come to."""
+    given, described = entry.value_at(request, DURATION), entry.field_at(DURATION)
+    if given is MISSING and described is not None:
+        given = max(described.enum, default=described.max)
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    return Decimal(str(given))
+
+
+def _thousandths(seconds: Decimal | None) -> int | None:
+    return None if seconds is None else -int(-seconds * 1000 // 1)
+
+
+def _looks_of(entry: Entry) -> _Looks:
+    """The paths behind an estimate: of its prices and times, and of the rules that bind what may be left open."""
+    values, presence = {DURATION, RESOLUTION, _SIZE}, set[str]()
+    for price in entry.price.cases:
+        values.update(price.table.by if price.table else ())
+    for time in entry.typical:
+        values.update(time.table.by if time.table else ())
+    for condition in _conditions(entry):
+        (presence if condition.test == "present" else values).add(condition.path)
+    for rule in _binding(entry):
+        (values if rule.check or rule.bounds else presence).update(rule.paths)
+        values.update(rule.bounds)
+    return _Looks(tuple(sorted(values)), tuple(sorted(presence - values)))
+
+
+def _conditions(entry: Entry) -> Iterator[Condition]:
+    yield from (one for case in entry.price.cases for one in case.when)
+    yield from (one for surcharge in entry.price.surcharges for one in surcharge.when)
+    yield from (one for case in entry.typical for one in case.when)
+    yield from (one for rule in _binding(entry) for one in rule.when)
+
+
+def _binding(entry: Entry) -> list[Rule]:
+    return [rule for rule in entry.rules if not rule.warning and _about(rule) & entry.price.paths]
+
+
+def _about(rule: Rule) -> set[str]:
+    return {*rule.paths, *(condition.path for condition in rule.when)}

@@ -1,0 +1,48 @@
+"""How late questions leave, over the last minute: a pool that is too small shows here first. Pure."""
+
+from collections import deque
+from dataclasses import dataclass
+
+_PART = 10.0
+_PARTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The questions of the last minute against their due times; seconds."""
+
+    questions: int = 0
+    mean: float = 0.0
+    worst: float = 0.0
+
+
+@dataclass(slots=True)
+class _Part:
+    begins: float
+    questions: int = 0
+    total: float = 0.0
+    worst: float = 0.0
+
+
+class Lateness:
+    """A running measure in parts of ten seconds."""
+
+    def __init__(self) -> None:
+        self._parts: deque[_Part] = deque(maxlen=_PARTS)
+
+    def note(self, now: float, late: float) -> None:
+        """A question leaves so many seconds after its due time."""
+        if not self._parts or now >= self._parts[-1].begins + _PART:
+            self._parts.append(_Part(now))
+        part = self._parts[-1]
+        part.questions += 1
+        part.total += late
+        part.worst = max(part.worst, late)
+
+    def lately(self, now: float) -> Late:
+        """What the last minute came to."""
+        parts = [part for part in self._parts if part.begins > now - _PART * _PARTS]
+        questions = sum(part.questions for part in parts)
+        if not questions:
+            return Late()
+        return Late(questions, sum(part.total for part in parts) / questions, max(part.worst for part in parts))

@@ -1,0 +1,143 @@
+"""What ended tasks teach about those that run: at which ages they end, and how questions are best spread over these.
+
+The rule is that of `reference: performance.md` §6. Where tasks of age `a` end at the rate `h(a)`, the spacing with the
+least lag for its questions is proportional to `1 / sqrt(h(a))`: ask rarely while nothing can end, densely where tasks
+of the kind do. Pure.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+_GROWTH = 1.05
+_EDGES = tuple(0.5 * _GROWTH**number for number in range(240))
+"""Seconds; the first bin lies below them, the last one beyond them, at 17 hours."""
+_FLOORS = (0.0, *_EDGES)
+_WIDTHS = (0.5, *(edge * (_GROWTH - 1.0) for edge in _EDGES))
+BINS = len(_FLOORS)
+MEMORY = 200
+"""So many ends later an end counts for a third: enough to be sure, few enough to follow a change."""
+_BELIEF = 0.1
+"""Tasks that the prior is worth: it says that a task of any age is about to take as long again."""
+_PRIOR = _BELIEF * math.log(_GROWTH)
+_BIG = 1e9
+"""Weights are brought back to a fresh end's of 1 beyond this, long before they leave the numbers."""
+_ALIKE = 20
+"""A curve is drawn anew after a twentieth more ends, and at least with each tenth."""
+_SELDOM = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Where the questions about a task go: one each time that the integral of `sqrt(h)` has grown by a step."""
+
+    grown: tuple[float, ...]
+    """The integral up to the lower edge of each bin, and at the end."""
+    effort: float
+    """`E`, the mean of `1 / sqrt(h)` where tasks end. A mean lag of `L` seconds takes `E² / 2L` questions a task."""
+    known: float
+    """No task older than this has ended; seconds."""
+    median: float | None
+    """The age that half of the tasks reach, in seconds; None where none has ended."""
+
+    def step(self, lag: float) -> float:
+        """How far the integral grows between two questions, for a mean lag of so many seconds."""
+        return 2.0 * lag / self.effort
+
+    def density(self, age: float) -> float:
+        """`sqrt(h)` at an age: questions per second, where the step is 1."""
+        here = bisect_right(_EDGES, age)
+        return (self.grown[here + 1] - self.grown[here]) / _WIDTHS[here]
+
+    def next(self, age: float, step: float) -> float:
+        """The age at the next question about a task of this age."""
+        here = bisect_right(_EDGES, age)
+        goal = self.grown[here] + (age - _FLOORS[here]) * self.density(age) + step
+        there = min(bisect_right(self.grown, goal), BINS) - 1
+        return _FLOORS[there] + (goal - self.grown[there]) / self.density(_FLOORS[there])
+
+
+def curve(ends: Sequence[float], open_ages: Iterable[float] = ()) -> Curve:
+    """The curve after these ends by bin, the latest one counting 1, with tasks open at these ages.
+
+    Without the open ones, the first ends of a wave would make all tasks look short.
+    """
+    smooth = [(a + 2.0 * b + c) / 4.0 for a, b, c in zip((0.0, *ends), ends, (*ends[1:], 0.0), strict=False)]
+    leaving = smooth.copy()
+    for age in open_ages:
+        leaving[bisect_right(_EDGES, age)] += 1.0
+    hazards, reached = [0.0] * BINS, 0.0
+    for number in reversed(range(BINS)):
+        reached += leaving[number]
+        hazards[number] = (smooth[number] + _PRIOR) / (reached - leaving[number] / 2.0 + _BELIEF)
+    effort, alive = 0.0, 1.0
+    for hazard, width in zip(hazards, _WIDTHS, strict=True):
+        ending = alive * -math.expm1(-hazard)
+        effort += ending * math.sqrt(width / hazard)
+        alive -= ending
+    steps = (math.sqrt(hazard * width) for hazard, width in zip(hazards, _WIDTHS, strict=True))
+    return Curve(tuple(accumulate(steps, initial=0.0)), effort, _known(ends), median(ends))
+
+
+def median(ends: Sequence[float]) -> float | None:
+    """The age that half of the tasks reach, in seconds; None where none has ended."""
+    below = list(accumulate(ends))
+    here = bisect_left(below, below[-1] / 2.0)
+    return _FLOORS[here] + _WIDTHS[here] / 2.0 if below[-1] else None
+
+
+def _known(ends: Sequence[float]) -> float:
+    ages = (floor + width for floor, width, end in zip(_FLOORS, _WIDTHS, ends, strict=True) if end)
+    return max(ages, default=0.0)
+
+
+_COLD = curve([0.0] * BINS)
+
+
+@dataclass(slots=True)
+class Ends:
+    """The ages at which the last couple of hundred tasks ended, older ones fading, and the curve that they make."""
+
+    weights: list[float] = field(default_factory=lambda: [0.0] * BINS)
+    fresh: float = 1.0
+    """What the latest end weighs."""
+    curve: Curve = _COLD
+    count: int = 0
+    _drawn: int = 0
+
+    @classmethod
+    def of(cls, weights: list[float]) -> "Ends":
+        """As `weights` were handed out."""
+        count = round(sum(weights))
+        return cls(weights, curve=curve(weights), count=count, _drawn=count)
+
+    def add(self, age: float, open_ages: Callable[[], Iterable[float]]) -> None:
+        """A task ended at this age while others are open at theirs; seconds."""
+        self.fresh *= 1.0 + 1.0 / MEMORY
+        self.weights[bisect_right(_EDGES, age)] += self.fresh
+        if self.fresh > _BIG:
+            self.weights, self.fresh = self.handed_out(), 1.0
+        self.count += 1
+        if self.count - self._drawn >= min(_SELDOM, self._drawn / _ALIKE):
+            self.curve, self._drawn = curve(self.handed_out(), open_ages()), self.count
+
+    def handed_out(self) -> list[float]:
+        """The weights by bin, the latest end counting 1."""
+        return [weight / self.fresh for weight in self.weights]
+
+
+def observed(submitted: float | None, finished: float | None, after: float | None, until: float) -> float | None:
+    """How long a task took, in seconds of age; it was open at the age `after` and found ended at the age `until`.
+
+    The service's stamps tell it better than our questions (no skew between clocks, and no bias by when we ask); where
+    they are whole seconds, both tell a part. Without stamps the middle is as good as any age, and where nobody knows
+    when it was last open (`after` is None), nobody can tell.
+    """
+    if submitted is None or finished is None or not finished >= submitted:
+        return None if after is None else (after + until) / 2.0
+    after = after or 0.0
+    took, slack = finished - submitted, float(submitted % 1.0 == finished % 1.0 == 0.0)
+    low, high = max(after, took - slack), min(until, took + slack)
+    return (low + high) / 2.0 if low <= high else min(max(took, after), until)

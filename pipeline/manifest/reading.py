@@ -1,0 +1,85 @@
+"""One reading of a manifest: its rows, block by block, made jobs."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pipeline.catalog import Catalog
+from pipeline.manifest import csv_reader, jsonl_reader, yaml_reader
+from pipeline.manifest.alike import Alike, Made
+from pipeline.manifest.block import Block, parts_of
+from pipeline.manifest.build import DEFAULT_MODEL, Builder, Built
+from pipeline.manifest.expansion import Expander
+from pipeline.manifest.media import MediaReader
+from pipeline.manifest.rows import BrokenFileError, Problems
+from pipeline.manifest.source import Kind, Source
+from pipeline.manifest.yaml_reader import Head
+
+
+class Reading:
+    """Reads a manifest once, from its first row to its last."""
+
+    def __init__(
+        self,
+        source: Source,
+        head: Head,
+        catalog: Catalog,
+        media: MediaReader,
+        problems: Problems,
+        *,
+        jobs_wanted: bool,
+    ) -> None:
+        """Without `jobs_wanted`, rows that are judged together are only judged."""
+        self._source = source
+        self._head = head
+        self._catalog = catalog
+        self._problems = problems
+        self._builder = Builder(source.file, head.defaults, catalog, media, problems)
+        self._alike = Alike(source.file, catalog, self._builder, problems, jobs_wanted=jobs_wanted)
+        self._expander: Expander | None = None
+
+    def made(self) -> Iterator[Made]:
+        """What becomes of the rows, in the order of the file; what is wrong goes to the problems."""
+        self._builder.check_defaults()
+        try:
+            with self._source.open() as stream:
+                for block in self._blocks(stream):
+                    if block.lines:
+                        yield from self._made(block)
+        except BrokenFileError as broken:
+            self._problems.add(broken.line, broken.message)
+
+    def _blocks(self, stream: BinaryIO) -> Iterator[Block]:
+        if self._source.kind is Kind.YAML:
+            return yaml_reader.read_blocks(stream, self._problems, self._head)
+        if self._source.kind is Kind.CSV:
+            return csv_reader.read_blocks(stream, self._problems, self._catalog, DEFAULT_MODEL)
+        return jsonl_reader.read_blocks(stream, self._problems)
+
+    def _made(self, block: Block) -> Iterator[Made]:
+        """All rows at once where that can be; else in parts, down to the row that is not like the others."""
+        made = self._alike.made(block)
+        if made:
+            yield made
+        elif len(block.lines) > 1:
+            for part in parts_of(block):
+                yield from self._made(part)
+        else:
+            yield from self._made_of_one(block)
+
+    def _made_of_one(self, block: Block) -> Iterator[Made]:
+        row = block.row()
+        if row is None:
+            return
+        if self._expander is None:
+            defaults, header = self._head.defaults, block.header
+            self._expander = Expander(defaults, self._catalog, self._problems, DEFAULT_MODEL, header)
+        for one in self._expander.rows((row,)):
+            built = self._builder.build(one)
+            if one is row:
+                self._alike.learn(block, built)
+            yield _alone(built)
+
+
+def _alone(built: Built) -> Made:
+    jobs = (built.job,) if built.job else ()
+    return Made((built.line,), (built.job_id,), (built.named,), (built.output,), bool(jobs), jobs, built.variant)
