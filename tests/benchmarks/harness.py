@@ -135,11 +135,11 @@ def _rss(usage: resource.struct_rusage) -> int:
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def instructions(command: Sequence[str]) -> int:
+def instructions(command: Sequence[str], *, environ: Mapping[str, str] | None = None) -> int:
     """User-space instructions of a command under callgrind: the same on a busy machine as on a quiet one."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "callgrind.out"
-        measured(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "-q", *command])
+        measured(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "-q", *command], environ=environ)
         for line in out.read_text(errors="replace").splitlines():
             if line.startswith(("summary:", "totals:")):
                 return int(line.split()[1])

@@ -1,0 +1,86 @@
+"""The programs that are compared, each as a command that sees the same jobs to their videos."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.benchmarks.harness import Cost, instructions, measured
+from tests.benchmarks.peers.raw_server import VIDEO_BYTES
+from tests.benchmarks.raw_service import RawService, write_manifest
+
+CONCURRENCY = 50
+_PEERS = Path(__file__).parents[1] / "peers"
+_EVERY = 0.1
+"""Seconds between two questions of the scripts: the least that the product's schedule leaves between two."""
+
+_SOON = "0.02"
+"""Seconds: the mean lag that the product is to aim at, so that three questions pass as soon as its schedule allows."""
+
+Command = Callable[[Path, Path, RawService], list[str]]
+"""The command line for a manifest, an empty folder and the service."""
+
+
+def _product(manifest: Path, folder: Path, _service: RawService) -> list[str]:
+    options = ["--concurrency", str(CONCURRENCY), "--pollers", "16", "--downloads", "16", "--progress", "none", "-q"]
+    return [sys.executable, "-m", "pipeline", "run", str(manifest), "-o", str(folder / "batch"), *options]
+
+
+def _script(name: str) -> Command:
+    def command(manifest: Path, folder: Path, service: RawService) -> list[str]:
+        options = ["--concurrency", str(CONCURRENCY), "--every", str(_EVERY)]
+        return [sys.executable, str(_PEERS / name), str(manifest), str(folder / "batch"), service.base_url, *options]
+
+    return command
+
+
+def _bare(*options: str) -> Command:
+    def command(manifest: Path, _folder: Path, service: RawService) -> list[str]:
+        script = str(_PEERS / "bare_requests.py")
+        return [sys.executable, script, str(manifest), service.base_url, "--concurrency", str(CONCURRENCY), *options]
+
+    return command
+
+
+def _hashing(manifest: Path, _folder: Path, _service: RawService) -> list[str]:
+    jobs = len(manifest.read_bytes().splitlines())
+    code = f"import hashlib\nvideo = bytes({VIDEO_BYTES})\nfor _ in range({jobs}): hashlib.sha256(video).hexdigest()"
+    return [sys.executable, "-c", code]
+
+
+PRODUCT = "product"
+NAIVE = "naive"
+COOKBOOK = "cookbook"
+BARE = "bare"
+BARE_KEPT = "bare, kept alive"
+HASHING = "hashing"
+
+PROGRAMS: dict[str, Command] = {
+    PRODUCT: _product,
+    NAIVE: _script("naive_gather.py"),
+    COOKBOOK: _script("cookbook_dispatcher.py"),
+    BARE: _bare("--close"),
+    BARE_KEPT: _bare(),
+    HASHING: _hashing,
+}
+
+
+@contextmanager
+def prepared(name: str, jobs: int, service: RawService) -> Iterator[list[str]]:
+    """The command of a program for so many jobs, in a folder of its own that goes with the block."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        yield PROGRAMS[name](write_manifest(folder / "jobs.jsonl", jobs), folder, service)
+
+
+def counted(name: str, jobs: int, service: RawService) -> int:
+    """User-space instructions of a whole run."""
+    with prepared(name, jobs, service) as command:
+        return instructions(command, environ=service.environ(PIPELINE_POLL_LAG=_SOON))
+
+
+def timed(name: str, jobs: int, service: RawService) -> Cost:
+    """A whole run by the clock."""
+    with prepared(name, jobs, service) as command:
+        return measured(command, environ=service.environ(PIPELINE_POLL_LAG=_SOON))

@@ -1,0 +1,129 @@
+"""The ledger's group commit beside a commit for each operation and a bare journal; also where a flush costs 2 ms."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.benchmarks.harness import Figure, at_least, at_most, interleaved, measured, noted, publish, ratios
+
+PROGRAM = (sys.executable, "-m", "tests.benchmarks.peers.durable_writers")
+JOBS = {"ledger": 4, "journal": 4, "per-operation": 1}
+"""That each of the thousand writers leads: a commit for each operation takes long enough with one."""
+ROUNDS, SLOW_ROUNDS = 5, 3
+FLUSHES, PATIENCE = 3, 30
+"""A step may take so many flushes and so many milliseconds in 99 of 100 cases."""
+SLOWER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+
+static void wait_for_the_disk(void) {
+    struct timespec two_ms = {0, 2000000};
+    nanosleep(&two_ms, 0);
+}
+
+int fsync(int file) {
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+    wait_for_the_disk();
+    return real(file);
+}
+
+int fdatasync(int file) {
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+    wait_for_the_disk();
+    return real(file);
+}
+"""
+"""Every flush of a program that is started with it takes 2 ms longer, as on a disk without a cache."""
+_WORK = (
+    "A real step is two or three statements and, at a job's end, its results line as well: the work itself, which both "
+    "sides do, bounds what saving the flushes can gain."
+)
+METHOD = (
+    "A thousand writers lead jobs from the queue to their end; each waits until its step (intent, task id, end of the "
+    "task, end of the download) is on the disk before it takes the next one, and they begin at different steps. The "
+    "peer makes the same statements in a transaction for each step, on one thread; the floor appends a JSON line for "
+    "each step and flushes whatever has gathered. A flush that costs 2 ms more is made by a preloaded library."
+)
+
+
+class Writers:
+    """Runs the program in each of its ways, and keeps what it says beside its rate."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = environ
+        self.p99: list[float] = []
+        self.flush: list[float] = []
+
+    def rate(self, way: str) -> float:
+        """Durable steps per second in a fresh folder."""
+        with tempfile.TemporaryDirectory() as folder:
+            cost = measured([*PROGRAM, way, folder, "--jobs", str(JOBS[way])], environ=self._environ)
+        said = json.loads(cost.output)
+        if way == "ledger":
+            self.p99.append(said["p99"])
+            self.flush.append(said["flush"])
+        return float(said["rate"])
+
+    def rates(self, rounds: int) -> dict[str, list[float]]:
+        """Of every way, by round."""
+        return interleaved({way: lambda way=way: self.rate(way) for way in JOBS}, rounds)  # type: ignore[misc]  # mypy infers no lambda with a default
+
+
+def slowed_environ(folder: Path) -> dict[str, str] | None:
+    """The environment of a program whose flushes are slow; None where no compiler makes the library."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        return None
+    source, library = folder / "slower.c", folder / "slower.so"
+    source.write_text(SLOWER)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return {**os.environ, "LD_PRELOAD": str(library)}
+
+
+def figures_of(writers: Writers, rounds: int, goal: float, where: str) -> list[Figure]:
+    """Rate and latency on one kind of disk."""
+    rates = writers.rates(rounds)
+    flush = statistics.median(writers.flush)
+    patience = round(FLUSHES * flush + PATIENCE, 1)
+    return [
+        at_least(
+            f"durable steps per second, {where}",
+            ratios(rates["ledger"], rates["per-operation"]),
+            goal,
+            peer="a commit for each operation",
+            remark=_WORK,
+        ),
+        noted(f"durable steps, {where}", rates["ledger"], unit="/s", peer="alone"),
+        noted(
+            f"share of the journal's rate, {where}",
+            ratios(rates["ledger"], rates["journal"]),
+            peer="JSON lines, appended and flushed",
+        ),
+        at_most(
+            f"99th percentile of an awaited step, {where}",
+            writers.p99,
+            patience,
+            unit="ms",
+            peer=f"{FLUSHES} flushes of {flush:.2g} ms and {PATIENCE} ms",
+        ),
+    ]
+
+
+def main() -> None:
+    figures = figures_of(Writers(), ROUNDS, 15, "this disk")
+    with tempfile.TemporaryDirectory() as folder:
+        environ = slowed_environ(Path(folder))
+        if environ is not None:
+            figures += figures_of(Writers(environ), SLOW_ROUNDS, 150, "flushes 2 ms slower")
+    publish("ledger", "Ledger: group commit", METHOD, figures)
+
+
+if __name__ == "__main__":
+    main()
