@@ -123,6 +123,26 @@ def settings_options(command: Command) -> Command:
     return command
 
 
+_BESIDE = (
+    click.option(
+        "--report/--no-report", default=None, help="Write report.html at the end (yes, where the run did something)."
+    ),
+    click.option("--sidecar", is_flag=True, default=None, help="Write a JSON file beside each video."),
+    click.option("--metrics-file", metavar="FILE", help="Keep Prometheus metrics of the run in FILE."),
+    click.option("--on-job", metavar="COMMAND", help="Run a shell command for every job that ends."),
+    click.option("--on-finish", metavar="COMMAND", help="Run a shell command at the end of the run."),
+    click.option("--wait-lock", metavar="TIME", help="Wait so long for another run that holds the folder."),
+)
+"""What a run does beside its videos."""
+
+
+def run_options(command: Command) -> Command:
+    """The settings' flags that only a run has."""
+    for option in reversed(_BESIDE):
+        command = option(command)
+    return command
+
+
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +169,7 @@ def cli() -> None:
 @click.option("-o", "--output", type=_PATH, metavar="DIR", help="Output folder; outputs/<manifest name> by default.")
 @click.option("-c", "--config", type=_PATH, metavar="FILE", help="Settings file (YAML).")
 @settings_options
+@run_options
 @click.option("--rehearse", is_flag=True, help="Run against the built-in emulator, into <folder>-rehearsal; free.")
 @click.option("--speed", type=float, metavar="X", help="With --rehearse: how many times faster than life (20).")
 @click.option("--scenario", type=_PATH, metavar="FILE", help="With --rehearse: the trouble to rehearse (YAML).")

@@ -5,6 +5,7 @@ The API key is no setting: it is read by `read_api_key` and handed to the client
 """
 
 import difflib
+import json
 import os
 import re
 import typing
@@ -86,6 +87,32 @@ Count = Annotated[int, Meta(ge=1, le=100_000)]
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000), _SECONDS_UNIT]
 SomeSeconds = Annotated[float, Meta(ge=0, le=10_000_000), _SECONDS_UNIT]
 Bytes = Annotated[int, Meta(ge=0), _BYTES_UNIT]
+
+
+Command = Annotated[str, Meta(min_length=1, max_length=10_000)]
+Url = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told how a run has ended, and when."""
+
+    webhook: Url | None = None
+    """An http(s) URL that gets the facts as JSON, by POST."""
+    apprise: Annotated[tuple[Url, ...], Meta(max_length=50)] = ()
+    """Channels in apprise's spelling, such as `feishu://token`; they need the extra `[notify]`."""
+    on: tuple[Literal["failure", "finish", "unknown"], ...] = ("failure", "finish", "unknown")
+    """`failure`: a job failed or the run stopped early; `unknown`: submits wait for a decision; `finish`: always."""
+
+
+def parse_notify(text: str) -> Any:
+    """The setting `notify` from JSON, for the environment. Raises ValueError with a sentence."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError('must be a mapping; in the environment as JSON, such as {"webhook": "https://…"}') from None
+
+
+_NOTIFY_UNIT = Unit(parse_notify)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -174,6 +201,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_backlog: Count = 100
     """Submitting pauses while more finished tasks than this wait for their download."""
 
+    # -- beside the videos
+    report: bool = True
+    """Write report.html at the end of a run that did something."""
+    sidecar: bool = False
+    """Write a JSON file beside each video: request, task, hashes, times, price and version."""
+    metrics_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    """Keep Prometheus metrics of the run in this file; needs the extra `[metrics]`."""
+    on_job: Command | None = None
+    """A shell command for every job that ends: facts in its environment, and as JSON on its standard input."""
+    on_finish: Command | None = None
+    """A shell command for the end of a run, in the same way."""
+    hook_timeout: Seconds = 60.0
+    """A command of `on_job` or `on_finish` that runs longer is killed."""
+    notify: Annotated[Notify, _NOTIFY_UNIT] | None = None
+    """Who is told how a run has ended: `webhook`, `apprise`, and `on`."""
+    wait_lock: SomeSeconds | None = None
+    """How long to wait for another run that holds the output folder; else it is left alone at once, with exit 75."""
+
     # -- the screen
     progress: Literal["auto", "rich", "plain", "none"] = "auto"
     log_format: Literal["text", "json"] = "text"
@@ -224,6 +269,8 @@ class FetchSettings:
 
 
 NAMES = Settings.__struct_fields__
+OWNERS = ("metrics_file", "on_job", "on_finish", "notify")
+"""Settings that run commands, write files anywhere or send facts to a host: a manifest's author may not choose them."""
 
 
 def _units() -> dict[str, Unit]:
@@ -298,6 +345,8 @@ def _read(layer: Layer) -> tuple[dict[str, Any], dict[str, str]]:
             typed[name] = _typed(name, value, layer.textual)
             if name == "endpoint" and layer.in_manifest:
                 _check_vendor(typed[name])
+            if layer.in_manifest:
+                _check_owner(name)
         except SettingsError as error:
             complaints[name] = error.message
     return typed, complaints
@@ -314,6 +363,8 @@ def _typed(name: Any, value: Any, textual: bool) -> Any:
             value = _UNITS[name].parse(value)
         converted = msgspec.convert({name: value}, Settings, strict=not textual)
     except msgspec.ValidationError as error:
+        if name == "notify":  # what it holds opens somebody's channel
+            raise SettingsError(_plain(str(error).replace("`", "").replace("$.", ""), 200)) from None
         raise SettingsError(f"{_sentence(name, str(error))}; got {_plain(repr(value))}") from None
     except (ValueError, OverflowError) as error:
         raise SettingsError(_plain(str(error), 200)) from None
@@ -324,6 +375,7 @@ def _typed(name: Any, value: Any, textual: bool) -> Any:
     return getattr(converted, name)
 
 
+_OUTSIDE = "is not for a manifest, which may be somebody else's; name it in a file with -c, by a flag, or by {variable}"
 _EXPECTED = re.compile(r"Expected `(\w+)(?: \| null)?`(?: (>=|<=|>|<) ([\d.]+))?")
 _KINDS = {"int": "a whole number", "decimal": "a number", "float": "a number", "bool": "true or false", "str": "text"}
 _BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
@@ -360,6 +412,12 @@ def _check_vendor(endpoint: str) -> None:
         )
 
 
+def _check_owner(name: str) -> None:
+    """Raises `SettingsError` where a manifest's author would choose what only who runs it may choose."""
+    if name in OWNERS:
+        raise SettingsError(_OUTSIDE.format(variable=f"PIPELINE_{name.upper()}"))
+
+
 def _check_budget(budget: Decimal | None) -> None:
     if budget is not None and not (budget.is_finite() and 0 <= budget <= _MOST_MONEY):
         raise SettingsError(f"must be an amount from 0 to {_MOST_MONEY:,}; got {budget}")
@@ -371,9 +429,11 @@ def _check_endpoint(endpoint: str) -> None:
 
 
 def settings_schema() -> dict[str, Any]:
-    """The JSON Schema of the settings; where a unit may be written, text is as good as a number."""
-    (made,) = msgspec.json.schema(Settings)["$defs"].values()
-    for name in _UNITS:
+    """The JSON Schema of what a manifest may set; where a unit may be written, text is as good as a number."""
+    made = msgspec.json.schema(Settings)["$defs"]["Settings"]
+    for name in OWNERS:
+        del made["properties"][name]
+    for name in _UNITS.keys() - OWNERS:
         one = made["properties"][name]
         number = {"type": "number", "minimum": 0, "maximum": _MOST_MONEY} if name == "budget" else one
         made["properties"][name] = {"anyOf": [number, {"type": ["string", "null"]}], "default": one["default"]}

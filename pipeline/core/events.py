@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipeline.core.jobs import Job, JobState, Outcome
-from pipeline.core.money import Quote, Spending
+from pipeline.core.money import Actual, Quote, Spending
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class BatchStarted(Event):
     counts: Mapping[JobState, int]
     to_submit: int
     """How many jobs this run may submit."""
+    slots: int | None = None
+    """Allowed slots at the start; None where nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class JobMoved(Event):
     task_id: str | None = None
     outcome: Outcome | None = None
     """With an end only."""
+    quote: Quote | None = None
+    """What the attempt may cost, where it is about to be bought (`submitting`)."""
+    actual: Actual | None = None
+    """What the attempt came to, where the service has told it (`fetching`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,15 @@ class Stopping(Event):
 
     reason: str
     """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`, `budget`."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraFailed(Event):
+    """Something beside the run failed; the run itself goes on as if nothing had happened."""
+
+    what: str
+    """Short and stable: `on_job`, `on_finish`, `notify`, `metrics`, `report` or `sidecar`."""
     message: str
 
 

@@ -12,6 +12,7 @@ from pipeline.core.clock import Clock
 from pipeline.core.errors import LedgerError
 from pipeline.core.events import CallFailed, Event, JobLeft, JobMoved, Listener, Stopping
 from pipeline.core.jobs import Failure, JobState, Outcome, Record, StoredFile, Task, TaskReport
+from pipeline.core.money import Actual, Quote
 from pipeline.core.ports import Prices
 from pipeline.engine.budget import Budget, Unpriced, Verdict
 from pipeline.ledger import Ledger
@@ -97,7 +98,7 @@ class Desk:
             self._ledger.withdraw(job.job_id, at=now)  # the request never left
             self.budget.release(job.job_id)
             raise
-        return self._moved(replace(record, state=JobState.SUBMITTING, attempt=attempt, submitted_at=now))
+        return self._moved(replace(record, state=JobState.SUBMITTING, attempt=attempt, submitted_at=now), quote=quote)
 
     def withdraw(self, record: Record, *, doubted: bool = False) -> Record:
         """The request surely created nothing: the job is queued again, as if it had not been tried.
@@ -144,7 +145,7 @@ class Desk:
         actual = self.prices.actual(record.job, report.usage)
         self._ledger.finished(record.job.job_id, report, at=self.now(), actual=actual)
         self.budget.settle(record.job.job_id, actual)
-        return self._moved(replace(record, state=JobState.FETCHING, report=report))
+        return self._moved(replace(record, state=JobState.FETCHING, report=report), actual=actual)
 
     async def task_failed(self, record: Record, report: TaskReport, failure: Failure) -> None:
         """The task ended badly."""
@@ -209,7 +210,8 @@ class Desk:
         self.budget.close(record.job.job_id)
         self._moved(replace(record, state=state, outcome=Outcome(state, files, failure)))
 
-    def _moved(self, record: Record) -> Record:
+    def _moved(self, record: Record, *, quote: Quote | None = None, actual: Actual | None = None) -> Record:
         task_id = record.task.task_id if record.task else None
-        self.tell(JobMoved(self.now(), record.job, record.state, record.attempt, task_id, record.outcome))
+        moved = JobMoved(self.now(), record.job, record.state, record.attempt, task_id, record.outcome, quote, actual)
+        self.tell(moved)
         return record

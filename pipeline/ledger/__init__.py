@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.ledger.enrolment import ChangedJob, Enrolment, OnChanged, Reading
 from pipeline.ledger.purchases import Kept
-from pipeline.ledger.queries import FailureGroup, Known, Run, UnknownJob
+from pipeline.ledger.queries import FailureGroup, Known, Run, Story, UnknownJob
 from pipeline.ledger.reader import LedgerReader
 from pipeline.ledger.results import RESULTS_NAME, rebuild
 from pipeline.ledger.schema import LEDGER_NAME
@@ -31,6 +31,7 @@ __all__ = [
     "Reading",
     "Recovery",
     "Run",
+    "Story",
     "UnknownJob",
     "rebuild",
 ]

@@ -82,8 +82,13 @@ def close(connection: sqlite3.Connection, seq: int, attempt: int) -> None:
 def cost(connection: sqlite3.Connection, seq: int, attempt: int) -> Cost | None:
     """What the attempt cost; None where no price is known, or nothing was bought."""
     row = connection.execute(_COST, (seq, attempt)).fetchone()
-    amount = None if row is None else row["expected"] if row["actual"] is None else row["actual"]
-    return None if amount is None else Cost(exact(amount), row["currency"], row["actual"] is None)
+    return None if row is None else cost_of(row["currency"], row["expected"], row["actual"])
+
+
+def cost_of(currency: str, expected: int | None, actual: int | None) -> Cost | None:
+    """What an attempt cost, by the columns of its row; None where no price is known."""
+    amount = expected if actual is None else actual
+    return None if amount is None else Cost(exact(amount), currency, actual is None)
 
 
 # -- questions ------------------------------------------------------------------------------------------------------

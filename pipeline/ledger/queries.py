@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline.core.jobs import Job, JobState, Record, StoredFile
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import files_of, job_of, record_of, to_json
+from pipeline.ledger.purchases import Cost
 
 Page = list[tuple[int, Record]]
 """Records in the order of enrolment, each with the cursor after which the next page begins."""
@@ -66,6 +67,21 @@ class FailureGroup:
     """That job's."""
     comes_again: int = 0
     """How many of them the next run downloads again without paying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What became of a job so far, for those who tell it; Unix seconds on this machine's clock."""
+
+    record: Record
+    moved_at: float
+    """The last transition: of a job that is done, when its videos were whole."""
+    intent_at: float | None
+    """When the paid request was about to leave."""
+    noticed_at: float | None
+    """When a status answer said that the task has ended; None too where an older version saw it."""
+    cost: Cost | None
+    """Of the latest attempt; None where no price is known, or nothing was bought."""
 
 
 # -- how many -------------------------------------------------------------------------------------------------------
@@ -235,6 +251,12 @@ _FAILURES = """
     FROM jobs WHERE state = 'failed' GROUP BY failure_stage, failure_code ORDER BY many DESC, min(seq)
 """
 """SQLite takes the bare columns from the row that has the minimum (https://sqlite.org/lang_select.html#bareagg)."""
+_STORIES = """
+    SELECT jobs.*, currency, expected, actual FROM jobs
+    LEFT JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt
+    WHERE seq > ? ORDER BY seq
+"""
+_OLD_STORIES = "SELECT *, NULL AS currency, NULL AS expected, NULL AS actual FROM jobs WHERE seq > ? ORDER BY seq"
 _FILES = "SELECT job_id, files FROM jobs WHERE state = 'done' ORDER BY seq"
 _LATEST = """
     SELECT line FROM results AS mine
@@ -264,6 +286,16 @@ def files(connection: sqlite3.Connection) -> Iterator[tuple[str, StoredFile]]:
     for job_id, stored in connection.execute(_FILES):
         for file in files_of(stored):
             yield job_id, file
+
+
+def stories(
+    connection: sqlite3.Connection, *, after: int, has_purchases: bool, has_notices: bool
+) -> Iterator[tuple[int, Story]]:
+    """Every job after the cursor in the order of enrolment, each with its own cursor."""
+    for row in connection.execute(_STORIES if has_purchases else _OLD_STORIES, (after,)):
+        cost = purchases.cost_of(row["currency"], row["expected"], row["actual"])
+        noticed_at = row["noticed_at"] if has_notices else None
+        yield row["seq"], Story(record_of(row), row["moved_at"], row["intent_at"], noticed_at, cost)
 
 
 def latest(connection: sqlite3.Connection) -> Iterator[str]:

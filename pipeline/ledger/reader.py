@@ -11,8 +11,8 @@ from pipeline.ledger import purchases, queries
 from pipeline.ledger.codec import Spec, from_json
 from pipeline.ledger.enrolment import ChangedJob, Reading, changed_job, last_reading
 from pipeline.ledger.faults import translated
-from pipeline.ledger.queries import FailureGroup, Known, Run, UnknownJob
-from pipeline.ledger.schema import LEDGER_NAME, close_on_error, has_memory, has_purchases, open_for_reading
+from pipeline.ledger.queries import FailureGroup, Known, Run, Story, UnknownJob
+from pipeline.ledger.schema import LEDGER_NAME, close_on_error, has_memory, has_notices, has_purchases, open_for_reading
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class LedgerReader:
             self._connection.execute("SELECT made_by FROM meta").fetchone()  # the first question fixes the moment
             self._has_memory = has_memory(self._connection)
             self._has_purchases = has_purchases(self._connection)
+            self._has_notices = has_notices(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +107,11 @@ class LedgerReader:
     def unknown(self) -> Iterator[UnknownJob]:
         """The jobs that wait for a decision, streamed."""
         return self._stream(queries.unknown(self._connection))
+
+    def stories(self, after: int = 0) -> Iterator[tuple[int, Story]]:
+        """What became so far of every job after the cursor, in the order of enrolment, with its cursor; streamed."""
+        facts = {"has_purchases": self._has_purchases, "has_notices": self._has_notices}
+        return self._stream(queries.stories(self._connection, after=after, **facts))
 
     def files(self) -> Iterator[tuple[str, StoredFile]]:
         """Every video that should be on disk with its job's id, streamed."""

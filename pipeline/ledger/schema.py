@@ -25,7 +25,8 @@ _BUSY_SECONDS = 10.0
 
 _MEMORY_SINCE = 2
 _PURCHASES_SINCE = 3
-"""The formats that brought the tables."""
+_NOTICES_SINCE = 4
+"""The formats that brought the tables, and the column `noticed_at`."""
 
 
 def _counting(row: str, sign: str) -> str:
@@ -171,6 +172,9 @@ MIGRATIONS: tuple[Migration, ...] = (
             )
         SELECT job, attempt, ended FROM paid WHERE attempt > 0
         """,
+    ),
+    (
+        "ALTER TABLE jobs ADD COLUMN noticed_at REAL",  # when a status answer first said that the task has ended
     ),
 )
 
@@ -367,6 +371,11 @@ def has_memory(connection: sqlite3.Connection) -> bool:
 def has_purchases(connection: sqlite3.Connection) -> bool:
     """Whether the file's format knows what attempts cost."""
     return _version(connection) >= _PURCHASES_SINCE
+
+
+def has_notices(connection: sqlite3.Connection) -> bool:
+    """Whether the file's format knows when the end of a task was noticed."""
+    return _version(connection) >= _NOTICES_SINCE
 
 
 def _made_by(connection: sqlite3.Connection) -> str:

@@ -141,14 +141,17 @@ def lost(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Fail
 # -- the task -------------------------------------------------------------------------------------------------------
 
 _UNTOLD = Actual()
-_FINISHED = "UPDATE jobs SET state = 'fetching', report = ?, moved_at = ? WHERE job_id = ? AND state = 'running'"
+_FINISHED = """
+    UPDATE jobs SET state = 'fetching', report = ?, noticed_at = ?, moved_at = ? WHERE job_id = ? AND state = 'running'
+"""
+_NOTICED = "UPDATE jobs SET noticed_at = ? WHERE seq = ?"
 
 
 def finished(
     connection: sqlite3.Connection, job_id: str, report: TaskReport, at: float, actual: Actual = _UNTOLD
 ) -> None:
     """running → fetching: the task ended well, and came to what its usage says."""
-    _move(connection, _FINISHED, (to_json(report), at, job_id), job_id, "finished")
+    _move(connection, _FINISHED, (to_json(report), at, at, job_id), job_id, "finished")
     purchases.settle(connection, job_id, actual)
 
 
@@ -159,6 +162,7 @@ def task_failed(
     row = _leaving(connection, _JOB, job_id, JobState.RUNNING)
     answer = to_json(report) if report else None
     _end(connection, run_id, row, _badly(JobState.FAILED, failure, answer, row["submitted_at"]), at)
+    connection.execute(_NOTICED, (at, row["seq"]))
     purchases.close(connection, row["seq"], row["attempt"])
 
 
@@ -233,7 +237,7 @@ _UNKNOWN = "SELECT seq FROM jobs WHERE state = 'unknown' AND job_id GLOB ?"
 _REQUEUE = """
     UPDATE jobs SET state = 'queued', owner = NULL, epoch = 0, intent_at = NULL, submitted_at = NULL,
         body_digest = NULL, base_url = NULL, external_id = NULL, task_id = NULL, request_id = NULL, report = NULL,
-        files = NULL,
+        files = NULL, noticed_at = NULL,
         failure_stage = NULL, failure_code = NULL, failure_message = NULL, failure_status = NULL, download_again = 0,
         moved_at = ?
     WHERE seq = ?

@@ -13,6 +13,7 @@ from pipeline.core.events import (
     BatchStarted,
     CallFailed,
     Event,
+    ExtraFailed,
     JobLeft,
     JobMoved,
     QuestionsLate,
@@ -70,6 +71,8 @@ def sentence(event: Event) -> tuple[Level, str]:
             return Level.NOTABLE, f"{event.job_id}: the service says {event.word!r}, which nobody documented; asking on"
         case JobLeft():
             return Level.ERRORS, f"{event.job_id}: left {event.state} for the next run: {event.reason}"
+        case ExtraFailed():
+            return Level.ERRORS, f"{event.what} failed, and the run goes on: {event.message}"
         case Stopping():
             return Level.ERRORS, f"stopping: {event.message}"
         case BatchStarted():
@@ -138,10 +141,12 @@ def _facts(event: Event) -> tuple[str, dict[str, Any]]:
             return "strange_status", {"job_id": event.job_id, "word": event.word}
         case JobLeft():
             return "job_left", {"job_id": event.job_id, "state": event.state, "reason": event.reason}
+        case ExtraFailed():
+            return "extra_failed", {"what": event.what, "message": event.message}
         case Stopping():
             return "stopping", {"reason": event.reason, "message": event.message}
         case BatchStarted():
-            return "batch_started", {"counts": dict(event.counts), "to_submit": event.to_submit}
+            return "batch_started", {"counts": dict(event.counts), "to_submit": event.to_submit, "slots": event.slots}
         case BatchPriced():
             return "batch_priced", priced_facts(event)
         case BatchEnded():

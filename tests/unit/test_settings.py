@@ -9,6 +9,7 @@ from pipeline.core.errors import SettingsError
 from pipeline.settings import (
     DEFAULT_ENDPOINT,
     NAMES,
+    OWNERS,
     Layer,
     Settings,
     build_settings,
@@ -283,3 +284,35 @@ def test_a_missing_key_file_is_refused_when_the_environment_has_a_key(tmp_path: 
     """A file that was asked for and is not there is an error, not a reason to take another key."""
     with pytest.raises(SettingsError, match=r"--api-key-file .*absent: cannot be read: No such file"):
         read_api_key(tmp_path / "absent", {"MODELVERSE_API_KEY": "sk-env"})
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_a_manifest_is_refused_when_it_would_run_commands_or_tell_hosts(name: str) -> None:
+    """What runs a command, writes a file anywhere or sends facts to a host is chosen by who runs the manifest."""
+    value = {"webhook": "https://hooks.example.com"} if name == "notify" else "x"
+    with pytest.raises(SettingsError, match=f"{name}: is not for a manifest.*PIPELINE_{name.upper()}"):
+        build_settings(Layer("run", {name: value}, in_manifest=True))
+    assert getattr(build_settings(Layer("c.yaml", {name: value})), name) is not None
+
+
+def test_notify_is_read_when_the_environment_holds_it_as_json() -> None:
+    """In the environment, `notify` is JSON; elsewhere it is a mapping; both make the same."""
+    told = build_settings(Layer("environment", {"notify": '{"webhook": "https://h.example", "on": ["failure"]}'}, True))
+    assert told == build_settings(Layer("c.yaml", {"notify": {"webhook": "https://h.example", "on": ["failure"]}}))
+    assert told.notify is not None
+    assert told.notify.on == ("failure",)
+
+
+@pytest.mark.parametrize(
+    ("notify", "complaint"),
+    [
+        ("https://h.example/secret", "must be a mapping"),
+        ({"webhok": "https://h.example/secret"}, "unknown field webhok"),
+        ({"webhook": "https://h.example/secret", "on": ["sometimes"]}, "sometimes"),
+    ],
+)
+def test_no_channel_is_shown_when_notify_is_wrong(notify: object, complaint: str) -> None:
+    """The address of a channel is as good as a key: a complaint does not repeat it."""
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        build_settings(Layer("c.yaml", {"notify": notify}))
+    assert "secret" not in caught.value.message

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.core.errors import LedgerError, UsageError
 from pipeline.core.jobs import Failure, Job, JobState, Stage, StoredFile, Task, TaskReport, TaskState
+from pipeline.core.money import Actual, Quote
 from pipeline.ledger import LEDGER_NAME, RESULTS_NAME, FailureGroup, Ledger, LedgerReader
 
 MakeJob = Callable[..., Job]
@@ -124,3 +125,23 @@ async def test_ledger_is_read_and_not_written_when_the_folder_is_read_only(tmp_p
             await Ledger.open(tmp_path, run_id="r2", at=2.0)
     finally:
         tmp_path.chmod(0o700)
+
+
+async def test_a_story_has_every_moment_when_a_job_is_done(tmp_path: Path, make_job: MakeJob) -> None:
+    """What became of each job is told with its moments, its cost and a cursor to go on from, in enrolment's order."""
+    async with await Ledger.open(tmp_path, run_id="r", at=1.0) as ledger:
+        await ledger.enroll([make_job("a"), make_job("b")], "error", 2.0)
+        await ledger.intent(
+            "a", base_url="https://api.example.com", body_digest="0a1b", at=5.0,
+            quote=Quote("kind", "model", currency="CNY", expected=900_000, worst=1_750_000),
+        )  # fmt: skip
+        await ledger.accepted("a", TASK, 6.0)
+        await ledger.finished("a", REPORT, 60.0, Actual(1_750_000))
+        await ledger.downloaded("a", FILES, 65.0)
+    with LedgerReader(tmp_path) as reader:
+        (first, a), (_, b) = reader.stories()
+        assert (a.intent_at, a.record.submitted_at, a.noticed_at, a.moved_at) == (5.0, 6.0, 60.0, 65.0)
+        assert a.cost is not None
+        assert (a.cost.amount, a.cost.currency, a.cost.estimated) == ("1.75", "CNY", False)
+        assert (b.intent_at, b.noticed_at, b.cost) == (None, None, None)
+        assert [story.record.job.job_id for _, story in reader.stories(after=first)] == ["b"]
