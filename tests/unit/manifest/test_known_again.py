@@ -54,7 +54,11 @@ def test_manifest_is_another_when_it_has_another_name_or_place(shots: Path, monk
     """Jobs say where they come from, and paths are relative to it."""
     elsewhere = shots.parent / "elsewhere"
     elsewhere.mkdir()
-    found = {identity_at(shots), identity_at(shutil.copy(shots, elsewhere)), identity_at(shots.rename("also.csv"))}
+    found = {
+        identity_at(shots),
+        identity_at(shutil.copy(shots, elsewhere)),
+        identity_at(shots.rename(shots.with_name("also.csv"))),
+    }
     monkeypatch.chdir(elsewhere)
     found.add(identity_at("shots.csv"))
     assert len(found) == 4
