@@ -78,32 +78,30 @@ class Downloaders:
         while True:
             record = await self._line.get()
             try:
-                await self._bring(record)
+                record, files = await self._bring(record)
             except NoSpaceError as error:
                 self._account.stop()
                 self._desk.stop(Stop("disk", error.message))
                 self._leave(record, error.message)
+            except DownloadError as error:
+                await self._given_up(record, error)
             except asyncio.CancelledError:
                 self._leave(record, "the run ended")
                 raise
+            else:  # its end is being written down from here on, also for a downloader that is sent home meanwhile
+                self._health.backlog -= 1
+                await self._desk.downloaded(record, files)
 
-    async def _bring(self, record: Record) -> None:
+    async def _bring(self, record: Record) -> tuple[Record, tuple[StoredFile, ...]]:
         """All videos of one task, in order; the job is done when the last one is there."""
         files: list[StoredFile] = []
-        try:
-            while record.report is not None and len(files) < len(record.report.urls):
-                output = await self._output(record, len(files))
-                if record.attempt > 1:
-                    await self._store.discard(output)  # what is left there may belong to an earlier attempt's task
-                record, stored = await self._one(record, len(files), output)
-                files.append(stored)
-        except NoSpaceError:
-            raise
-        except DownloadError as error:
-            await self._given_up(record, error)
-        else:
-            self._health.backlog -= 1
-            await self._desk.downloaded(record, tuple(files))
+        while record.report is not None and len(files) < len(record.report.urls):
+            output = await self._output(record, len(files))
+            if record.attempt > 1:
+                await self._store.discard(output)  # what is left there may belong to an earlier attempt's task
+            record, stored = await self._one(record, len(files), output)
+            files.append(stored)
+        return record, tuple(files)
 
     async def _output(self, record: Record, position: int) -> str:
         """Where a task's video number `position` goes: never where another job's video goes."""

@@ -158,18 +158,20 @@ class Alike:
         keys = self._keys(table) if table else None
         if table is None or keys is None:
             return None
-        if not all(key in self._patterns and self._has_nothing_to_say(self._patterns[key]) for key in set(keys)):
+        kinds = [self._patterns.get(key) for key in set(keys)]
+        if not all(kind and self._has_nothing_to_say(kind) for kind in kinds):
             return None
         if not self._is_clean(table):
             return None
-        patterns = [self._patterns[key] for key in keys]
+        patterns = list(map(self._patterns.__getitem__, keys))
         try:
             made = self._made(block.lines, table, patterns)
         except OutputError:
             return None
         if not self._builder.take(len(keys)):
             return None
-        self._problems.count_warnings(sum(pattern.built.warned for pattern in patterns))
+        if any(kind.built.warned for kind in set(patterns)):
+            self._problems.count_warnings(sum(pattern.built.warned for pattern in patterns))
         return made
 
     def learn(self, block: Block, built: Built) -> None:
@@ -226,7 +228,7 @@ class Alike:
         """Raises `OutputError` where a row has no usable output."""
         rows = len(lines)
         job_ids = _given_ids(table, rows)
-        named = [job_id is not None for job_id in job_ids]
+        named = [True] * rows if all(job_ids) else [job_id is not None for job_id in job_ids]
         kinds = list(dict.fromkeys(patterns))
         only_ids = not self._jobs_wanted and all(kind.template == DEFAULT_TEMPLATE for kind in kinds)
         if only_ids and all(named):
@@ -341,7 +343,8 @@ def _is_clean_values(place: _Place, values: Sequence[Any]) -> bool:
 
 
 def _is_clean_text(place: _Place, values: Sequence[str]) -> bool:
-    shortest, longest = min(map(len, values)), max(map(len, values))
+    lengths = list(map(len, values))
+    shortest, longest = min(lengths), max(lengths)
     if shortest < place.low or longest > place.high:
         return False
     if place.role is _Role.ID:
@@ -382,7 +385,10 @@ def _is_sound(text: str) -> bool:
 def _given_ids(table: Table, rows: int) -> list[str | None]:
     if "id" not in table.columns:
         return [None] * rows
-    return [job_id if job_id and job_id is not MISSING else None for job_id in table.columns["id"]]
+    given = table.columns["id"]
+    if all(given) and MISSING not in given:
+        return list(given)
+    return [job_id if job_id and job_id is not MISSING else None for job_id in given]
 
 
 @lru_cache(maxsize=256)

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from typing import Any, BinaryIO
 
 from pipeline.catalog import (
@@ -112,6 +112,7 @@ def _records(stream: BinaryIO) -> Iterator[tuple[Sequence[int], list[list[str]]]
             for cells in reader:
                 records.append(cells)
                 if feed.turned:
+                    records.extend(islice(reader, feed.plain))
                     break
             else:
                 feed.ended = True
@@ -134,11 +135,17 @@ class _Feed:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.turned = self.ended = False
+        self.plain = 0
+        """Lines after the first one taken up, each of which is a record for sure: none of them has a quote."""
 
     def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self._taken_up())
+
+    def _taken_up(self) -> Iterator[list[str]]:
         for _, lines in text_blocks(self._stream):
             self.turned = True
-            yield from lines
+            self.plain = 0 if '"' in "".join(lines) else len(lines) - 1
+            yield lines
 
 
 def _first_lines(before: int, last: int, records: Sequence[Sequence[str]]) -> Sequence[int]:
