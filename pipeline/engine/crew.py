@@ -16,7 +16,6 @@ from pipeline.engine.budget import Budget, Share, caps_of, objection, reached, s
 from pipeline.engine.ceiling import Ceiling
 from pipeline.engine.desk import Desk
 from pipeline.engine.downloader import Downloaders, FetchRules
-from pipeline.engine.durations import typical
 from pipeline.engine.figures import Figures, wall_seconds
 from pipeline.engine.health import Health, HealthRules
 from pipeline.engine.memory import Memory
@@ -125,7 +124,7 @@ class Crew:
 
     def _expected(self, job: Job) -> float | None:
         """How long the job's task may take, as it was learned, or else as the catalog has it."""
-        learned = typical(self._schedule.written(), job.kind)
+        learned = self._schedule.typical(job.kind)
         return self._seconds(job) if learned is None else learned
 
     async def _survey(self, limit: int | None = None) -> Figures:
@@ -135,12 +134,12 @@ class Crew:
         return figures
 
     def _wall_seconds(self, figures: Figures) -> float | None:
-        slots, learned = self._settings.concurrency, self._schedule.written()
+        slots = self._settings.concurrency
         if slots == "auto":
             return None
 
         def takes(quote: Quote) -> float | None:
-            known = typical(learned, quote.kind)
+            known = self._schedule.typical(quote.kind)
             return quote.takes if known is None else known
 
         return wall_seconds(figures.counts, takes, slots)

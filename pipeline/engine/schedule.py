@@ -77,6 +77,11 @@ class LearnedSchedule:
         """What was learned, for the next run."""
         return written(self._kinds)
 
+    def typical(self, kind: str) -> float | None:
+        """The seconds that half of the tasks of a kind take, as far as they are known; None where none has ended."""
+        known = self._kinds.get(kind)
+        return None if known is None else known.total.curve.median
+
     # -- what is seen -------------------------------------------------------------------------------------------------
 
     def begin(self, course: Course, now: float) -> float:

@@ -1,5 +1,8 @@
 """What becomes of a finished task's videos: retries, fresh links, several files, full disks."""
 
+import asyncio
+from typing import cast
+
 import pytest
 
 from pipeline.core.errors import (
@@ -11,9 +14,15 @@ from pipeline.core.errors import (
     UnusableResultError,
 )
 from pipeline.core.events import CallFailed
-from pipeline.core.jobs import TaskReport, TaskState
-from pipeline.engine.downloader import output_name
-from tests.engine.fakes import SIGNAL, FakeService, FakeStore, Theatre, Trouble, first, jobs, success
+from pipeline.core.jobs import Failure, JobState, Record, StoredFile, Task, TaskReport, TaskState
+from pipeline.engine.account import Account
+from pipeline.engine.backoff import Backoff
+from pipeline.engine.desk import Desk
+from pipeline.engine.downloader import Downloaders, FetchRules, output_name
+from pipeline.engine.health import Health, HealthRules
+from pipeline.engine.pace import Pace
+from tests.engine.fakes import SIGNAL, FakeService, FakeStore, LoopClock, Theatre, Trouble, first, jobs, success
+from tests.engine.virtual import play
 
 CUT = InterruptedDownloadError("the transfer broke off", code="cut")
 EXPIRED = LinkExpiredError("forbidden", code="link_expired", http_status=403)
@@ -191,3 +200,46 @@ def test_no_more_downloads_run_at_once_than_are_allowed(theatre: Theatre) -> Non
     theatre.run(jobs(6), service, store, concurrency=6, downloads=2)
     starts = [at for at, _, _ in store.tried]
     assert all(later - earlier >= 100.0 for earlier, later in zip(starts, starts[2:], strict=False))
+
+
+class WritingDesk:
+    """A desk that takes for ever to write down that a job is done."""
+
+    def __init__(self) -> None:
+        self.writing = asyncio.Event()
+        self.left: list[str] = []
+
+    async def downloaded(self, _record: Record, _files: tuple[StoredFile, ...]) -> None:
+        self.writing.set()
+        await asyncio.Event().wait()
+
+    async def download_failed(self, _record: Record, _failure: Failure, *, final: bool) -> None:
+        await self.downloaded(_record, ())
+
+    def leave(self, record: Record, _reason: str) -> None:
+        self.left.append(record.job.job_id)
+
+
+@pytest.mark.parametrize("trouble", [None, UnusableResultError("it is a web page", code="not_a_video")])
+def test_a_download_is_counted_once_when_its_end_is_being_written_while_the_run_ends(trouble: Trouble) -> None:
+    """A downloader that is sent home meanwhile leaves nothing behind: the end is on its way to the ledger."""
+
+    async def story() -> tuple[int, list[str]]:
+        health, desk = Health(HealthRules(0, 100)), WritingDesk()
+        downloaders = Downloaders(
+            FakeService(),
+            FakeStore(on_fetch=lambda *_: trouble),
+            cast("Desk", desk),
+            health,
+            Account(Pace(1, rps=None, longest_pause=60.0, backoff=Backoff()), LoopClock()),
+            backoff=Backoff(),
+            rules=FetchRules(),
+        )
+        downloaders.fetch(Record(jobs(1)[0], JobState.FETCHING, 1, Task("t", "h"), success("t")))
+        at_work = asyncio.create_task(downloaders.run())
+        await desk.writing.wait()
+        at_work.cancel()
+        await asyncio.wait([at_work])
+        return health.backlog, desk.left
+
+    assert play(story()) == (0, [])

@@ -37,6 +37,23 @@ def fifties(count: int = 300, spread: float = 0.1) -> list[float]:
 # -- one task
 
 
+def test_the_typical_duration_is_that_of_the_kind_when_one_has_ended() -> None:
+    """Who orders the jobs learns the median, in this run and in the next one, and nothing of a kind that is new."""
+    schedule = learn(LearnedSchedule(), *fifties())
+    assert schedule.typical("a") == pytest.approx(50.0, rel=0.1)
+    assert schedule.typical("b") is None
+    later = LearnedSchedule()
+    later.recall(schedule.written())
+    assert later.typical("a") == pytest.approx(50.0, rel=0.1)
+
+
+def test_what_was_learned_is_not_written_out_when_only_one_kind_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of a thousand classes asks for each of them again and again: that must not read all of them each time."""
+    schedule = learn(LearnedSchedule(), *fifties())
+    monkeypatch.setattr("pipeline.engine.schedule.written", lambda _kinds: pytest.fail("written out"))
+    assert schedule.typical("a") is not None
+
+
 def test_the_first_question_comes_soon_when_nothing_is_known() -> None:
     """A kind that nobody has seen end is asked about within two seconds, then ever less often."""
     schedule = LearnedSchedule()
