@@ -12,6 +12,8 @@ LONGEST = 60.0
 """Seconds between two questions about a task that is older than any that has ended, at most."""
 _GLANCE = 1.0
 """Seconds for which the demand for questions is taken to be the same."""
+_KINDS = 1000
+"""Kinds that are known at once, some kilobytes each: a manifest of nothing but kinds must not fill the memory."""
 
 
 @dataclass(slots=True, eq=False)
@@ -157,6 +159,8 @@ class LearnedSchedule:
     def _kind(self, course: Course) -> Kind:
         kind = self._kinds.get(course.kind)
         if kind is None:
+            if len(self._kinds) >= _KINDS:
+                del self._kinds[next(iter(self._kinds))]  # the one whose tasks have not ended for the longest time
             kind = self._kinds[course.kind] = Kind()
         return kind
 

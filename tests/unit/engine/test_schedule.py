@@ -47,6 +47,18 @@ def test_the_typical_duration_is_that_of_the_kind_when_one_has_ended() -> None:
     assert later.typical("a") == pytest.approx(50.0, rel=0.1)
 
 
+def test_the_kinds_that_ended_last_are_known_when_there_are_thousands() -> None:
+    """A manifest in which every job is of a kind of its own does not fill the memory."""
+    schedule = LearnedSchedule()
+    for number in range(3000):
+        learn(schedule, 50.0, kind=f"k{number}")
+        learn(schedule, 50.0, kind="common")
+    known = [number for number in range(3000) if schedule.typical(f"k{number}")]
+    assert known == list(range(3000 - len(known), 3000))
+    assert len(known) < 1000
+    assert schedule.typical("common") is not None
+
+
 def test_what_was_learned_is_not_written_out_when_only_one_kind_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of a thousand classes asks for each of them again and again: that must not read all of them each time."""
     schedule = learn(LearnedSchedule(), *fifties())
