@@ -25,16 +25,20 @@ from pipeline.ledger.schema import open_for_writing, transaction
 from pipeline.manifest import open_manifest
 from tests.benchmarks.harness import Figure, at_most, interleaved, measured, noted, publish, ratios
 from tests.benchmarks.peers.durable_writers import REPORT, make_job
+from tests.benchmarks.raw_service import RawService, raw_service
 
 MANY, FEW = 1_000_000, 100_000
 SAMPLES = 5
 SMALL = 10_000
 """Rows beside which the memory of many is looked at."""
+BOUGHT, MORE_BOUGHT = 500, 5_000
+"""Jobs that a run buys of them."""
 PAGE = 500
 METHOD = (
     "A CSV of a million rows is enrolled through the ledger's own door and ended by SQL. Commands are whole processes; "
     "the time of a bare interpreter is taken off where it is said. The batch is run again by the real command against "
-    "a server that counts requests; then one job of a hundred is opened again, half of them queued, half running."
+    "a server that counts requests; then one job of a hundred is opened again, half of them queued, half running. "
+    "Memory is the peak of whole commands, against a raw server on loopback."
 )
 
 T = TypeVar("T")
@@ -267,6 +271,57 @@ def standing(folder: Path) -> list[Figure]:
     ]
 
 
+_WITH_PEAK = """
+import sys
+from pipeline.cli import main
+try:
+    main()
+finally:
+    status = open("/proc/self/status").read()
+    print("peak", int(status.partition("VmHWM:")[2].split()[0]) * 1024)
+"""
+
+
+def peak(service: RawService, *arguments: str) -> float:
+    """MB of a whole command, as the process itself sees them; it asks soon, because the server counts questions."""
+    environ = service.environ(PIPELINE_POLL_LAG="0.02")
+    output = measured([sys.executable, "-c", _WITH_PEAK, *arguments], environ=environ).output
+    return int(output.rpartition("peak ")[2]) / 1e6
+
+
+def memory(place: Path, many: Path, rows: int) -> list[Figure]:
+    """The peak of whole commands: a manifest of a hundred times as many rows takes no more room."""
+    few = place / "few.csv"
+    write_manifest(few, SMALL)
+
+    def bought(service: RawService, manifest: Path, limit: int) -> float:
+        folder = tempfile.mkdtemp(dir=place)
+        return peak(service, "run", str(manifest), "-o", folder, "-q", "--limit", str(limit), "--concurrency", "50")
+
+    with raw_service() as service:
+        planned = [peak(service, "plan", str(manifest), "-o", str(place / "none")) for manifest in (few, many)]
+        ran = [bought(service, manifest, BOUGHT) for manifest in (few, many)]
+        more = bought(service, few, MORE_BOUGHT)
+    grown = f"from {SMALL:,} to {rows:,} rows"
+    return [
+        at_most(f"memory of `plan`, {grown}", [planned[1] - planned[0]], 20, unit="MB", peer=f"{planned[0]:.0f} MB"),
+        at_most(
+            f"memory of `run`, {grown}, {BOUGHT} of them bought",
+            [ran[1] - ran[0]],
+            20,
+            unit="MB",
+            peer=f"{ran[0]:.0f} MB",
+        ),
+        at_most(
+            f"memory of `run`, from {BOUGHT:,} to {MORE_BOUGHT:,} jobs bought",
+            [more - ran[0]],
+            20,
+            unit="MB",
+            peer=f"{ran[0]:.0f} MB",
+        ),
+    ]
+
+
 def running_again(manifest: Path, folder: Path, read: float) -> list[Figure]:
     """The finished batch, whose manifest has not changed."""
     walls = repeated(lambda: run_again(manifest, folder), SAMPLES)
@@ -301,6 +356,7 @@ def main(arguments: Sequence[str]) -> None:
         figures.append(noted(f"enrolling a CSV of {rows:,} rows, its reading included", [read], unit="s", peer="alone"))
         asyncio.run(end_all(folder))
         figures += running_again(manifest, folder, read)
+        figures += memory(Path(place), manifest, rows)
         open_some(folder)
         figures += standing(folder)
     if rows == MANY:

@@ -73,8 +73,11 @@ def facts_of(step: str, job_id: str) -> dict[str, Any]:
 # -- the writers ----------------------------------------------------------------------------------------------------
 
 
-async def drive(steps: list[Step], writers: int, jobs: int) -> dict[str, float]:
-    """Let the writers lead their jobs to the end; they begin at different steps, as jobs do in life."""
+async def drive(steps: list[Step], writers: int, jobs: int, *, ids_only: bool) -> dict[str, float]:
+    """Let the writers lead their jobs to the end; they begin at different steps, as jobs do in life.
+
+    With `ids_only`, every intent is there already and only the task ids are written: steps of one statement.
+    """
     taken: list[float] = []
 
     async def write(todo: list[tuple[Step, str, dict[str, Any]]]) -> None:
@@ -87,7 +90,10 @@ async def drive(steps: list[Step], writers: int, jobs: int) -> dict[str, float]:
     for writer in range(writers):
         names = [f"job-{writer * jobs + number:07}" for number in range(jobs)]
         plan = [(step, name, facts_of(kind, name)) for name in names for kind, step in zip(STEPS, steps, strict=True)]
-        plans.append((plan[: writer % len(steps)], plan[writer % len(steps) :]))
+        if ids_only:
+            plans.append((plan[:: len(steps)], plan[1 :: len(steps)]))
+        else:
+            plans.append((plan[: writer % len(steps)], plan[writer % len(steps) :]))
     await asyncio.gather(*(write(ahead) for ahead, _ in plans))
     taken.clear()
     begun = time.perf_counter()
@@ -97,7 +103,7 @@ async def drive(steps: list[Step], writers: int, jobs: int) -> dict[str, float]:
     return {"rate": len(taken) / elapsed, "p50": cuts[49] * 1000, "p99": cuts[98] * 1000}
 
 
-async def with_ledger(folder: Path, writers: int, jobs: int) -> dict[str, float]:
+async def with_ledger(folder: Path, writers: int, jobs: int, *, ids_only: bool) -> dict[str, float]:
     async with await Ledger.open(folder, run_id="benchmark", at=1.0) as ledger:
         await ledger.enroll(map(make_job, range(writers * jobs)), "error", 1.0)
 
@@ -105,10 +111,10 @@ async def with_ledger(folder: Path, writers: int, jobs: int) -> dict[str, float]
             method = getattr(ledger, name)
             return lambda job_id, facts: method(job_id, **facts)
 
-        return await drive([step_of(name) for name in STEPS], writers, jobs)
+        return await drive([step_of(name) for name in STEPS], writers, jobs, ids_only=ids_only)
 
 
-async def with_transactions(folder: Path, writers: int, jobs: int) -> dict[str, float]:
+async def with_transactions(folder: Path, writers: int, jobs: int, *, ids_only: bool) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as thread:
         one = await loop.run_in_executor(thread, open_for_writing, folder)
@@ -130,12 +136,12 @@ async def with_transactions(folder: Path, writers: int, jobs: int) -> dict[str, 
             return lambda job_id, facts: loop.run_in_executor(thread, write, name, job_id, facts)
 
         await loop.run_in_executor(thread, enroll)
-        found = await drive([step_of(name) for name in STEPS], writers, jobs)
+        found = await drive([step_of(name) for name in STEPS], writers, jobs, ids_only=ids_only)
         await loop.run_in_executor(thread, one.close)
         return found
 
 
-async def with_journal(folder: Path, writers: int, jobs: int) -> dict[str, float]:
+async def with_journal(folder: Path, writers: int, jobs: int, *, ids_only: bool) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     lines: SimpleQueue[tuple[asyncio.Future[None], bytes] | None] = SimpleQueue()
     descriptor = os.open(folder / "journal.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -166,7 +172,7 @@ async def with_journal(folder: Path, writers: int, jobs: int) -> dict[str, float
     thread = Thread(target=flush)
     thread.start()
     try:
-        return await drive([step_of(name) for name in STEPS], writers, jobs)
+        return await drive([step_of(name) for name in STEPS], writers, jobs, ids_only=ids_only)
     finally:
         lines.put(None)
         thread.join()
@@ -196,9 +202,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--writers", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=4, help="that each writer leads")
+    parser.add_argument("--ids-only", action="store_true", help="write the task ids alone")
     given = parser.parse_args()
     flush = median_flush(given.folder)
-    found = asyncio.run(WAYS[given.way](given.folder, given.writers, given.jobs))
+    found = asyncio.run(WAYS[given.way](given.folder, given.writers, given.jobs, ids_only=given.ids_only))
     print(json.dumps({**found, "flush": flush}))
 
 
