@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from pipeline.core.errors import SettingsError
@@ -442,6 +441,8 @@ def settings_schema() -> dict[str, Any]:
 
 def config_file_layer(path: Path) -> Layer:
     """The settings of a YAML file: one mapping of setting names."""
+    import yaml  # slow to import, and most runs have no such file
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -8,16 +8,14 @@ from typing import Any, Self
 from pipeline.catalog import Catalog, shown
 from pipeline.core.errors import Problem
 from pipeline.core.jobs import Job
-from pipeline.manifest import yaml_reader
 from pipeline.manifest.alike import Made
 from pipeline.manifest.identity import identity_of
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import fold
 from pipeline.manifest.reading import Reading
-from pipeline.manifest.rows import BrokenFileError, Problems
+from pipeline.manifest.rows import BrokenFileError, Head, Problems
 from pipeline.manifest.source import Kind, Source, source_of
 from pipeline.manifest.uniques import Uniques, mark, name_of, names_of
-from pipeline.manifest.yaml_reader import Head
 from pipeline.settings import Layer, complaints_about, environment_layer, judging_settings
 
 
@@ -166,6 +164,8 @@ class Manifest:
     def _read_head(self) -> Head:
         if self._source.kind is not Kind.YAML:
             return Head()
+        from pipeline.manifest import yaml_reader  # its library is slow to import, and two formats go without
+
         try:
             with self._source.open() as stream:
                 return yaml_reader.read_head(stream)

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pipeline.catalog import Catalog
-from pipeline.manifest import csv_reader, jsonl_reader, yaml_reader
+from pipeline.manifest import csv_reader, jsonl_reader
 from pipeline.manifest.alike import Alike, Made
 from pipeline.manifest.block import Block, parts_of
 from pipeline.manifest.build import DEFAULT_MODEL, Builder, Built
 from pipeline.manifest.expansion import Expander
 from pipeline.manifest.media import MediaReader
-from pipeline.manifest.rows import BrokenFileError, Problems
+from pipeline.manifest.rows import BrokenFileError, Head, Problems
 from pipeline.manifest.source import Kind, Source
-from pipeline.manifest.yaml_reader import Head
 
 
 class Reading:
@@ -50,6 +49,8 @@ class Reading:
 
     def _blocks(self, stream: BinaryIO) -> Iterator[Block]:
         if self._source.kind is Kind.YAML:
+            from pipeline.manifest import yaml_reader  # its library is slow to import, and two formats go without
+
             return yaml_reader.read_blocks(stream, self._problems, self._head)
         if self._source.kind is Kind.CSV:
             return csv_reader.read_blocks(stream, self._problems, self._catalog, DEFAULT_MODEL)

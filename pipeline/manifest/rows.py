@@ -34,6 +34,16 @@ class Row:
         return self.line
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a YAML manifest says beside its jobs."""
+
+    run: dict[str, Any] = field(default_factory=dict)
+    run_lines: dict[str, int] = field(default_factory=dict)
+    """Where each setting stands."""
+    defaults: Row | None = None
+
+
 class BrokenFileError(Exception):
     """The file cannot be read beyond this line; caught where the rows are drawn."""
 

@@ -6,14 +6,14 @@ keys and a second document are refused. What aliases add up to is bounded, so th
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import yaml
 
 from pipeline.catalog import did_you_mean, plain
 from pipeline.manifest.block import RowBlock
-from pipeline.manifest.rows import BrokenFileError, Problems, Row
+from pipeline.manifest.rows import BrokenFileError, Head, Problems, Row
 from pipeline.manifest.source import TextGuard
 from pipeline.manifest.values import (
     DEEPEST,
@@ -37,16 +37,6 @@ _MOST_ROWS, _MUCH_TEXT = 64, 100_000
 """Rows, and characters, that are handed on together."""
 _AS_WRITTEN = ("id", "model", "output")
 """Names that stay the text that the author wrote: `id: 01`, `id: no` and `id: 2024-01-01` are names, not values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a YAML manifest says beside its jobs."""
-
-    run: dict[str, Any] = field(default_factory=dict)
-    run_lines: dict[str, int] = field(default_factory=dict)
-    """Where each setting stands."""
-    defaults: Row | None = None
 
 
 def read_head(stream: BinaryIO) -> Head:

@@ -27,9 +27,9 @@ finally:
 """
 
 
-def imported(folder: Path, *arguments: str, code: int = 0) -> str:
+def imported(folder: Path, *arguments: str, code: int = 0, heavy: tuple[str, ...] = HEAVY) -> str:
     """The heavy modules that the command has imported when it ends."""
-    command = [sys.executable, "-c", SNIPPET.format(heavy=HEAVY), *arguments]
+    command = [sys.executable, "-c", SNIPPET.format(heavy=heavy), *arguments]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == code, ended.stderr
     return ended.stderr.splitlines()[-1]
@@ -47,6 +47,14 @@ def test_no_heavy_library_is_imported_when_a_manifest_is_looked_at(tmp_path: Pat
     """A manifest is checked without the HTTP library, the terminal library, or the engine, whatever its form."""
     (tmp_path / manifest).write_text(MANIFESTS[manifest])
     assert imported(tmp_path, name, manifest) == ""
+
+
+@pytest.mark.parametrize("name", ["validate", "plan"])
+@pytest.mark.parametrize("manifest", ["m.jsonl", "m.csv"])
+def test_yaml_is_not_imported_when_the_manifest_is_not_written_in_it(tmp_path: Path, name: str, manifest: str) -> None:
+    """A tenth of the start goes to a library that only one of the three formats needs."""
+    (tmp_path / manifest).write_text(MANIFESTS[manifest])
+    assert imported(tmp_path, name, manifest, heavy=("yaml",)) == ""
 
 
 @pytest.mark.parametrize("name", ["status", "results"])

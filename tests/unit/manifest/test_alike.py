@@ -24,10 +24,9 @@ from pipeline.manifest.expansion import Expander
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import RESERVED
 from pipeline.manifest.reading import Reading
-from pipeline.manifest.rows import MOST, BrokenFileError, Problems
+from pipeline.manifest.rows import MOST, BrokenFileError, Head, Problems
 from pipeline.manifest.source import Kind, Source, source_of
 from pipeline.manifest.values import LARGEST_INT
-from pipeline.manifest.yaml_reader import Head
 
 URL = "https://pictures.example.com/a/frame.png"
 TEXTS = (
