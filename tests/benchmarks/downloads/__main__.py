@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.downloads.server import MB, Host, require_programs, serving
+from tests.benchmarks.downloads.server import MB, MEMORY, Host, require_programs, serving
 from tests.benchmarks.downloads.server import pinned as bound
 from tests.benchmarks.harness import Cost, Figure, at_least, at_most, interleaved, measured, noted, publish, ratios
 
@@ -28,6 +28,10 @@ ALONE = {"product": "the product alone", "curl": "curl alone"}
 _MODULES = {"usual": "tests.benchmarks.peers.chunked_files", "product": "tests.benchmarks.downloads.fetch"}
 _SLOW_SOURCE = Path(__file__).with_name("slow_disk.c")
 _SERVER_CORE, _CLIENT_CORE = (0, 1) if (os.cpu_count() or 1) > 1 else (None, None)
+_DISK = (
+    "Both write faster than this disk takes, so that the kernel holds them back alike; into memory, the client itself "
+    "shows."
+)
 METHOD = (
     f"A local nginx serves from memory, pinned to one core; the client is pinned to another and writes to the disk "
     f"under the temporary folder, {ROUNDS} rounds. {MANY} × {LARGE} MB, over TLS {TLS} × {LARGE} MB, clips {CLIPS} × "
@@ -43,7 +47,8 @@ def main() -> None:
     require_programs()
     sizes = {LARGE: MANY, SMALL: CLIPS, LAG: SLOW}
     with serving(sizes, _SERVER_CORE) as host:
-        figures = [*plain(host), *clips(host), *over_tls(host), *vouched_for(host), *slow_disk(host)]
+        figures = [*plain(host), *into_memory(host), *clips(host), *over_tls(host), *vouched_for(host)]
+        figures += slow_disk(host)
     publish("downloads", "Downloads", METHOD, figures)
 
 
@@ -61,10 +66,22 @@ def plain(host: Host) -> list[Figure]:
         at_most("CPU", ratios(cpu["product"], cpu["curl"]), 1.3, peer=CURL),
         at_least("MB/s", ratios(rates["product"], rates["aria2c"]), 1, peer=ARIA2C),
         at_most("CPU", ratios(cpu["product"], cpu["aria2c"]), 1, peer=ARIA2C),
-        at_least("MB/s", ratios(rates["product"], rates["usual"]), 1, peer=USUAL),
+        at_least("MB/s", ratios(rates["product"], rates["usual"]), 1, peer=USUAL, remark=_DISK),
         at_most("CPU", ratios(cpu["product"], cpu["usual"]), 1, peer=USUAL),
         *(noted("MB/s", rates[name], peer=words, unit="MB/s") for name, words in ALONE.items()),
         *(noted("CPU", _by_gigabyte(cpu[name], MANY), peer=words, unit="s/GB") for name, words in ALONE.items()),
+    ]
+
+
+def into_memory(host: Host) -> list[Figure]:
+    """The same without a disk: what the client itself can do."""
+    if not MEMORY.is_dir():
+        return []
+    found = Clients(f"{host.plain}/{LARGE}", MANY, LARGE, place=MEMORY).compare({"curl", "product", "usual"})
+    wall = {name: [cost.wall for cost in costs] for name, costs in found.items()}
+    return [
+        at_least("MB/s, into memory", ratios(wall["curl"], wall["product"]), 0.9, peer=CURL),
+        at_least("MB/s, into memory", ratios(wall["usual"], wall["product"]), 1, peer=USUAL),
     ]
 
 
@@ -160,8 +177,11 @@ def _percentiles(runs: list[Any], key: str, share: int) -> list[float]:
 class Clients:
     """The programs that fetch the same videos, each in its own process and into an empty folder."""
 
-    def __init__(self, base: str, count: int, size: int, certificate: Path | None = None) -> None:
+    def __init__(
+        self, base: str, count: int, size: int, certificate: Path | None = None, *, place: Path | None = None
+    ) -> None:
         self._base = base
+        self._place = place
         self._count = count
         self._bytes = count * size * MB
         self._certificate = certificate
@@ -173,7 +193,7 @@ class Clients:
 
     def run(self, name: str, *words: str) -> Cost:
         """Fetch everything once. Raises RuntimeError where not all of it arrived."""
-        with _folder() as folder:
+        with _folder(self._place) as folder:
             command = self._python(name, folder, words) if name in _MODULES else getattr(self, f"_{name}")(folder)
             cost = measured([*bound(_CLIENT_CORE), *command], environ=self._environ)
             if name in _MODULES:
@@ -213,9 +233,9 @@ def _rounds(ways: dict[str, partial[Cost]]) -> dict[str, list[Cost]]:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def _folder(place: Path | None = None) -> Iterator[Path]:
     """An empty folder on the disk; what a sample leaves to be written is thrown away before the next one."""
-    folder = Path(tempfile.mkdtemp(prefix="downloads-"))
+    folder = Path(tempfile.mkdtemp(prefix="downloads-", dir=place))
     try:
         yield folder
     finally:
