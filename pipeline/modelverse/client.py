@@ -18,6 +18,7 @@ from pipeline.core.body import Body, sha256_of
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import RejectedError, ServiceError
 from pipeline.core.jobs import Job, LocalFile, Task, TaskReport, TaskState
+from pipeline.modelverse.ceilings import Ceilings
 from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, known_to_speak
 from pipeline.modelverse.pictures import Pictures, encoded_size
 from pipeline.modelverse.wire import Hide, Traits, clean, encode_submit, is_given
@@ -78,6 +79,7 @@ class ModelVerseClient:
         self._hide = _hiding(api_key)
         self._sessions: dict[Call, aiohttp.ClientSession] = {}
         self._read_timeouts = {Call.SUBMIT: settings.submit_timeout, Call.STATUS: settings.status_timeout}
+        self._ceilings = Ceilings()
         self._urls: dict[tuple[Call, str], URL] = {}
         self._proven = False
         """Whether the service has answered in its own words: until then a 404 speaks of the endpoint."""
@@ -97,6 +99,7 @@ class ModelVerseClient:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._ceilings.close()
         try:
             await self._sessions.pop(Call.SUBMIT).close()
         finally:
@@ -201,21 +204,26 @@ class ModelVerseClient:
         # The ceiling is for servers that dribble: each byte restarts the read timeout. It outlasts the connect timeout,
         # so that whatever it cuts off had been sent.
         size = 0 if body is None else body.size
-        ceiling = self._settings.connect_timeout + 2 * self._read_timeouts[call] + size / _SLOWEST_UPLOAD
+        exchange = self._ceilings.begin(
+            self._settings.connect_timeout + 2 * self._read_timeouts[call] + size / _SLOWEST_UPLOAD
+        )
         try:
-            async with (
-                asyncio.timeout(ceiling),
-                self._sessions[call].request(
-                    "GET" if body is None else "POST",
-                    url,
-                    data=None if body is None else body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body),
-                    headers=headers,
-                    allow_redirects=False,
-                ) as response,
-            ):
+            async with self._sessions[call].request(
+                "GET" if body is None else "POST",
+                url,
+                data=None if body is None else body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body),
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
                 return await self._read(response)
         except _BROKEN as exc:
             raise self._broken(call, exc) from exc
+        except asyncio.CancelledError as exc:
+            if self._ceilings.outlasted(exchange):
+                raise self._broken(call, TimeoutError()) from exc
+            raise
+        finally:
+            self._ceilings.end(exchange)
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         body = bytearray()
@@ -269,13 +277,17 @@ def _hiding(key: str) -> Hide:
     """Takes the key out of a text, however it is spelt there."""
     pattern = _any_spelling(key)
     in_short = [text.lower() for text in (key, *_in_base64(key))]
+    shortest, plain = len(key), key.isascii()
 
     def hide(text: str) -> str:
-        if len(text) < len(key):
+        if len(text) < shortest:
             return text
-        if text.isascii() and key.isascii() and not _ESCAPES.search(text):
+        if plain and text.isascii() and not _ESCAPES.search(text):
             lowered = text.lower()
-            if not any(spelling in lowered for spelling in in_short):
+            for spelling in in_short:
+                if spelling in lowered:
+                    break
+            else:
                 return text
         return pattern.sub("***", text)
 

@@ -1,0 +1,87 @@
+"""Ceilings over whole exchanges: one timer ends what takes too long, and nothing else; on virtual time."""
+
+import asyncio
+
+import pytest
+
+from pipeline.modelverse.ceilings import Ceilings
+from tests.engine.fakes import now
+from tests.engine.virtual import play
+
+
+async def exchange(ceilings: Ceilings, ceiling: float, takes: float) -> str:
+    """How an exchange ended, and when."""
+    mine = ceilings.begin(ceiling)
+    try:
+        await asyncio.sleep(takes)
+    except asyncio.CancelledError:
+        if ceilings.outlasted(mine):
+            return f"outlasted at {now():g}"
+        raise
+    else:
+        return f"answered at {now():g}"
+    finally:
+        ceilings.end(mine)
+
+
+def test_each_exchange_ends_at_its_own_ceiling_when_many_are_under_way() -> None:
+    """Whatever began first or may take longest, each gets exactly its time; those that answer in it are left alone."""
+
+    async def story() -> list[str]:
+        ceilings = Ceilings()
+        return await asyncio.gather(
+            exchange(ceilings, 10.0, 100.0),
+            exchange(ceilings, 3.0, 100.0),
+            exchange(ceilings, 3.0, 2.0),
+            exchange(ceilings, 30.0, 29.0),
+            exchange(ceilings, 30.0, 31.0),
+        )
+
+    assert play(story()) == [
+        "outlasted at 10",
+        "outlasted at 3",
+        "answered at 2",
+        "answered at 29",
+        "outlasted at 30",
+    ]
+
+
+def test_one_task_has_a_ceiling_for_each_of_its_exchanges() -> None:
+    """An exchange that was ended leaves nothing behind for the next one, which has its whole time."""
+
+    async def story() -> list[str]:
+        ceilings = Ceilings()
+        ended = [await exchange(ceilings, 5.0, 9.0), await exchange(ceilings, 5.0, 4.0)]
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        await asyncio.sleep(100.0)
+        return ended
+
+    assert play(story()) == ["outlasted at 5", "answered at 9"]
+
+
+@pytest.mark.parametrize("cancelled_at", [1.0, 5.0])
+def test_a_cancellation_stays_one_when_the_ceiling_falls_into_the_same_moment(cancelled_at: float) -> None:
+    """Who sends a task home meets no timeout instead: the group that waits for it would wait for ever."""
+
+    async def story() -> bool:
+        task = asyncio.create_task(exchange(Ceilings(), 5.0, 9.0))
+        asyncio.get_running_loop().call_later(cancelled_at, task.cancel)
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert play(story())
+
+
+def test_no_exchange_is_ended_when_the_ceilings_are_closed() -> None:
+    """The client is gone, and with it whoever asked."""
+
+    async def story() -> str:
+        ceilings = Ceilings()
+        going_on = asyncio.create_task(exchange(ceilings, 5.0, 9.0))
+        await asyncio.sleep(1.0)
+        ceilings.close()
+        return await going_on
+
+    assert play(story()) == "answered at 9"
