@@ -47,6 +47,10 @@ _WORK = (
     "A real step is two or three statements and, at a job's end, its results line as well: the work itself, which both "
     "sides do, bounds what saving the flushes can gain."
 )
+_GROUP = (
+    "A group holds what a thousand writers ask for meanwhile; it takes as long as their statements do, and the flush "
+    "has little part in it."
+)
 METHOD = (
     "A thousand writers lead jobs from the queue to their end; each waits until its step (intent, task id, end of the "
     "task, end of the download) is on the disk before it takes the next one, and they begin at different steps. The "
@@ -118,6 +122,7 @@ def figures_of(writers: Writers, rounds: int, goal: float, where: str) -> list[F
             patience,
             unit="ms",
             peer=f"{FLUSHES} flushes of {flush:.2g} ms and {PATIENCE} ms",
+            remark=_GROUP,
         ),
     ]
 
