@@ -156,6 +156,7 @@ def publish(name: str, title: str, method: str, figures: Sequence[Figure]) -> No
         "command": f"python -m tests.benchmarks.{name}",
         "method": method,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "load": round(os.getloadavg()[2], 1),
         "machine": machine(),
         "versions": versions(),
         "figures": [asdict(figure) for figure in figures],
@@ -168,7 +169,10 @@ def publish(name: str, title: str, method: str, figures: Sequence[Figure]) -> No
 
 def table(section: Mapping[str, object]) -> str:
     """The section as Markdown."""
-    lines = [f"## {section['title']}", "", str(section["method"]), "", f"`{section['command']}`, {section['date']}", ""]
+    when = str(section["date"])
+    if "load" in section:
+        when += f", while {section['load']} processes wanted the processor, on average"
+    lines = [f"## {section['title']}", "", str(section["method"]), "", f"`{section['command']}`, {when}", ""]
     lines += ["| figure | measured | goal | met | beside |", "|---|---|---|---|---|"]
     remarks = []
     for raw in section["figures"]:  # type: ignore[attr-defined]  # read back from JSON
