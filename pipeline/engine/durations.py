@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pipeline.engine.learned import BINS, MEMORY, Ends, median
@@ -75,7 +76,9 @@ def typical(text: str | None, kind: str) -> float | None:
         return None
 
 
+@lru_cache(maxsize=1)
 def _kinds(text: str | None) -> Mapping[str, Any]:
+    """What the text holds; who asks for one kind after the other does not have it read again each time."""
     content = json.loads(text or "null")
     if content["version"] != _VERSION:
         raise ValueError("written by another version")
