@@ -1,6 +1,7 @@
 """What cannot be right in a written entry beyond the types of its members: names that lead nowhere, double tests."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -15,6 +16,22 @@ Complaint = tuple[str, str | None, str]
 
 _VERBS = get_args(Verb)
 _TESTS = ("equals", "among", "present", "any_item", "none_item")
+_DEAREST = 1_000_000
+"""Of any currency, for one unit; what costs more is a slip."""
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,1000}[\x21-\x7e])?")
+_OUR_HEADERS = (
+    "authorization",
+    "host",
+    "connection",
+    "transfer-encoding",
+    "expect",
+    "upgrade",
+    "te",
+    "trailer",
+    "cookie",
+)
+"""Not a catalog's to set, nor is any that begins with `content-`, `accept` or `proxy-`."""
 
 
 def complaints_about_entry(entry: EntryRow, limits: frozenset[str]) -> Iterator[Complaint]:
@@ -33,6 +50,8 @@ def complaints_about_entry(entry: EntryRow, limits: frozenset[str]) -> Iterator[
     for rule in entry.rules:
         for message in _about_rule(rule, known):
             yield "rules", rule.id, f"rule {plain(rule.id)}: {message}"
+    for message in _about_headers(entry.headers):
+        yield "headers", None, f"headers: {message}"
     for message in _about_price(entry.price, known):
         yield "price", None, f"price: {message}"
     for message in _about_seconds(entry, known):
@@ -120,7 +139,16 @@ def _about_rule(row: RuleRow, known: frozenset[str]) -> Iterator[str]:
         yield "fire can only be true"
 
 
-# -- prices and times
+# -- headers, prices and times
+
+
+def _about_headers(headers: Mapping[str, str]) -> Iterator[str]:
+    """A catalog may ask for what a model wants, and not for who asks, where, or how the bytes travel."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            yield f"{shown(name)}: {shown(value)} cannot be sent as a header"
+        elif name.lower() in _OUR_HEADERS or name.lower().startswith(("content-", "accept", "proxy-")):
+            yield f"{plain(name)} is not a catalog's to set"
 
 
 def _about_price(row: PriceRow, known: frozenset[str]) -> Iterator[str]:
@@ -130,14 +158,12 @@ def _about_price(row: PriceRow, known: frozenset[str]) -> Iterator[str]:
             yield "a price by tokens needs token_estimate"
     for extra in row.surcharges:
         yield from _about_conditions(extra.when, known)
-        if extra.amount < 0:
-            yield "an amount is negative"
+        yield from _about_amounts([extra.amount])
 
 
 def _about_case(case: PriceCaseRow, known: frozenset[str]) -> Iterator[str]:
     yield from _about_conditions(case.when, known)
-    if any(amount < 0 for amount in _amounts(case)):
-        yield "an amount is negative"
+    yield from _about_amounts(_amounts(case))
     if (case.amount is None) == (case.table is None):
         yield "a case needs either an amount or a table"
     if case.table:
@@ -145,6 +171,11 @@ def _about_case(case: PriceCaseRow, known: frozenset[str]) -> Iterator[str]:
     by_time = case.unit in ("per_second", "per_5_seconds") and case.seconds_from is None
     if by_time and "parameters.duration" not in known:
         yield f"{case.unit} needs a field parameters.duration, or seconds_from"
+
+
+def _about_amounts(amounts: Iterable[Decimal]) -> Iterator[str]:
+    if not all(amount.is_finite() and 0 <= amount <= _DEAREST for amount in amounts):
+        yield f"an amount is negative, no number, or more than {_DEAREST:,}"
 
 
 def _amounts(case: PriceCaseRow) -> Iterator[Decimal]:

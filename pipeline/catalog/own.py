@@ -1,5 +1,6 @@
 """A user's own catalog: a YAML file that changes entries of ours by their key, and adds others."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ _DEEPEST = 30
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
+_CURRENCY_PATTERN = "matching regex '^[A-Z]{3}$'"
 _MERGED = {"inputs": "path", "parameters": "path", "rules": "id"}
 """Lists whose rows replace the row of the same name, and are added where there is none."""
 
@@ -159,12 +161,19 @@ def _said(error: msgspec.ValidationError, where: str, written: _Written) -> tupl
     path = where + at.rstrip("`").removeprefix("$").removeprefix("key in ")
     member = path.removeprefix(where).lstrip(".")
     if unknown := re.match(r"Object contains unknown field `(.*)`", what):
-        kinds = ROWS if member else (EntryRow, OwnRow)
-        known = [name for kind in kinds for name in kind.__struct_encode_fields__]
-        return written.line_of(f"{path}.{unknown[1]}"), f"{unknown[1]}: no such member{did_you_mean(unknown[1], known)}"
-    words = what.replace("`", "")
+        return written.line_of(f"{path}.{unknown[1]}"), _stray(unknown[1], member)
+    words = what.replace("`", "").replace(_CURRENCY_PATTERN, "that is three capital letters, such as CNY")
     words = words[0].lower() + words[1:]
     return written.line_of(path), f"{plain(member, 200)}: {words}" if member else words
+
+
+def _stray(name: str, around: str) -> str:
+    """A member that is not known where it stands: it is misspelt, or it belongs elsewhere."""
+    kinds = ROWS if around else (EntryRow, OwnRow)
+    known = [name for kind in kinds for name in kind.__struct_encode_fields__]
+    if name in known:
+        return f"{plain(name)}: {plain(around, 200)} has no such member; it belongs to something else"
+    return f"{plain(name)}: no such member{did_you_mean(name, known)}"
 
 
 # -- YAML with lines
@@ -223,9 +232,10 @@ def _mapping(node: yaml.Node, path: str, written: _Written, depth: int) -> dict[
 
 
 def _scalar(text: str) -> Any:
-    """The core rules of YAML 1.2: `16:9`, `on` and `2026-11-22` stay text."""
+    """The core rules of YAML 1.2: `16:9`, `on` and `2026-11-22` stay text, and so does what no float can hold."""
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else text
+    number = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else text

@@ -19,6 +19,8 @@ from pipeline.catalog.wording import listed, shown
 DURATION, RESOLUTION = "parameters.duration", "parameters.resolution"
 TOKEN_MARGIN = Decimal("0.1")
 """How far above an inferred count of tokens the worst case lies: its pixel counts are nominal."""
+LONGEST_VIDEO = 86_400
+"""Seconds; no model makes a longer one, whatever the service or a request says."""
 _MILLION = Decimal(1_000_000)
 _BLOCK = Decimal(5)
 _MOST_VALUES = 1000
@@ -67,7 +69,8 @@ def estimate(entry: Entry, request: Mapping[str, Any]) -> Estimate:
 def actual_cost(entry: Entry, request: Mapping[str, Any], usage: Mapping[str, Any]) -> Decimal | None:
     """The price by what the service says it made (`usage` of the status answer); None where that does not tell.
 
-    Seconds come from `usage.duration`, tokens from `usage.completion_tokens`; a price of one video needs neither.
+    Seconds come from `usage.duration`, tokens from `usage.completion_tokens`; a price of one video needs neither. A
+    finished video without any of them is not believed: it would make room in a budget for ever more.
     """
     left_open = _open_fields(entry, request)
     completed = _with(request, {path: field.assumed_default for path, field in left_open.items()})
@@ -83,7 +86,7 @@ def actual_cost(entry: Entry, request: Mapping[str, Any], usage: Mapping[str, An
 
 def video_seconds(entry: Entry, request: Mapping[str, Any], usage: Mapping[str, Any]) -> Decimal | None:
     """The length of the finished video, as the service says it; None where it does not."""
-    seconds, case = _decimal(usage.get("duration")), _case_of(entry, request)
+    seconds, case = _counted_by_service(usage, "duration"), _case_of(entry, request)
     told = seconds is not None and (case is None or _is_length(entry, case, seconds))
     return seconds if told else None
 
@@ -92,7 +95,7 @@ def video_seconds(entry: Entry, request: Mapping[str, Any], usage: Mapping[str, 
 
 
 def _quote(entry: Entry, request: Mapping[str, Any]) -> _Quote:
-    seconds = _decimal(entry.value_at(request, DURATION))
+    seconds = _decimal(entry.value_at(request, DURATION)) or None  # zero is a length that the model chooses
     case = _case_of(entry, request)
     if case is None:
         return _Quote(None, seconds, _why_unpriced(entry, request))
@@ -159,9 +162,9 @@ def _counted(entry: Entry, case: PriceCase, usage: Mapping[str, Any]) -> Decimal
     if case.unit == "per_video":
         return Decimal(1)
     if case.unit == "per_million_tokens":
-        tokens = _decimal(usage.get("completion_tokens"))
+        tokens = _counted_by_service(usage, "completion_tokens")
         return None if tokens is None else tokens / _MILLION
-    seconds = _decimal(usage.get("duration"))
+    seconds = _counted_by_service(usage, "duration")
     if seconds is None or not _is_length(entry, case, seconds):
         return None
     if case.seconds_from == "input_video":
@@ -169,13 +172,18 @@ def _counted(entry: Entry, case: PriceCase, usage: Mapping[str, Any]) -> Decimal
     return seconds if case.unit == "per_second" else _blocks(seconds)
 
 
+def _counted_by_service(usage: Mapping[str, Any], name: str) -> Decimal | None:
+    """A number of the usage; None where it is none, or zero."""
+    return _decimal(usage.get(name)) or None
+
+
 def _is_length(entry: Entry, case: PriceCase, seconds: Decimal) -> bool:
     """Whether the number can be a video's length: some pages call `usage.duration` the time that the task took."""
     described = entry.field_at(DURATION)
     if case.seconds_from is not None or described is None:
-        return True
+        return seconds <= LONGEST_VIDEO
     longest = max(described.enum, default=described.max)
-    return longest is None or seconds <= Decimal(str(longest)) + 1
+    return seconds <= (LONGEST_VIDEO if longest is None else Decimal(str(longest)) + 1)
 
 
 def _blocks(seconds: Decimal) -> Decimal:

@@ -1,19 +1,31 @@
 """Quotes by the thousand: requests that are alike in everything the price depends on share one estimate."""
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.conditions import MISSING, Condition, is_given, lookup
 from pipeline.catalog.entry import Entry, Rule
-from pipeline.catalog.pricing import DURATION, RESOLUTION, actual_cost, estimate, video_seconds
+from pipeline.catalog.pricing import (
+    DURATION,
+    LONGEST_VIDEO,
+    RESOLUTION,
+    Estimate,
+    actual_cost,
+    estimate,
+    video_seconds,
+)
 from pipeline.core.jobs import Job
 from pipeline.core.money import Actual, Quote, micro, micro_at_most
 
 _MOST = 10_000
 """Quotes that are remembered: nobody knows how many kinds of rows a manifest brings."""
+_DEAREST = Decimal(1_000_000)
+"""Of any currency, for one attempt: no task costs as much, and so many of them still fit into the ledger's sums."""
+_FREE = Decimal(0)
 _SIZE = "parameters.size"
 _NO_ENTRY = "the catalog does not have this request"
 
@@ -60,7 +72,7 @@ class Quoter:
         if entry is None:
             return Actual()
         cost, seconds = actual_cost(entry, request, usage), video_seconds(entry, request, usage)
-        return Actual(None if cost is None else micro_at_most(cost), _thousandths(seconds))
+        return Actual(micro_at_most(cost) if cost is not None and cost <= _DEAREST else None, _thousandths(seconds))
 
     def _key(self, entry: Entry, job: Job, request: Mapping[str, Any]) -> tuple[str, ...]:
         looks = self._looks.get(entry.key)
@@ -72,7 +84,7 @@ class Quoter:
 
 
 def _quote(entry: Entry, job: Job, request: Mapping[str, Any]) -> Quote:
-    made = estimate(entry, request)
+    made = _believed(estimate(entry, request))
     shape = (entry.value_at(request, path) for path in (RESOLUTION, _SIZE))
     return Quote(
         kind=job.kind,
@@ -88,18 +100,28 @@ def _quote(entry: Entry, job: Job, request: Mapping[str, Any]) -> Quote:
     )
 
 
+def _believed(made: Estimate) -> Estimate:
+    """The estimate, its price unknown where it is beyond all reason."""
+    if max(made.expected or _FREE, made.worst or _FREE) <= _DEAREST:
+        return made
+    return replace(made, expected=None, worst=None, note=f"the price comes to more than {_DEAREST:,}, which is a slip")
+
+
 def _longest(entry: Entry, request: Mapping[str, Any]) -> Decimal | None:
     """The most seconds of video that the request may come to."""
     given, described = entry.value_at(request, DURATION), entry.field_at(DURATION)
-    if given is MISSING and described is not None:
+    if described is not None and not _is_length(given):  # left open, or left to the model by a number such as -1
         given = max(described.enum, default=described.max)
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        return None
-    return Decimal(str(given))
+    return Decimal(str(given)) if _is_length(given) else None
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _thousandths(seconds: Decimal | None) -> int | None:
-    return None if seconds is None else -int(-seconds * 1000 // 1)
+    """Rounded up; None where no video is as long."""
+    return None if seconds is None or seconds > LONGEST_VIDEO else math.ceil(seconds * 1000)
 
 
 def _looks_of(entry: Entry) -> _Looks:

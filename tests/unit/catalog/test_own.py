@@ -140,6 +140,14 @@ def test_line_is_told_when_the_file_is_no_catalog(load, text, said):
 
 WRONG = {
     "- {key: veo-3.1, prize: {}}": "veo-3.1: prize: no such member; did you mean price?",
+    "- {key: veo-3.1, price: {unit: x}}": "veo-3.1: unit: price has no such member; it belongs to something else",
+    "- {key: veo-3.1, price: {currency: cny}}": "expected str that is three capital letters, such as CNY",
+    "- {key: veo-3.1, price: {cases: [{unit: per_video, amount: 1000000.01}]}}": "or more than 1,000,000",
+    "- {key: veo-3.1, price: {cases: [{unit: per_video, amount: 'NaN'}]}}": "price: an amount is negative, no number",
+    "- {key: veo-3.1, price: {cases: [{unit: per_video, amount: 1e999}]}}": "price: an amount is negative, no number",
+    "- {key: veo-3.1, headers: {Authorization: Bearer x}}": "headers: Authorization is not a catalog's to set",
+    "- {key: veo-3.1, headers: {Content-Length: '1'}}": "headers: Content-Length is not a catalog's to set",
+    '- {key: veo-3.1, headers: {X-A: "a\\r\\nHost: b"}}': "cannot be sent as a header",
     "- {key: nowhere, notes: [x]}": "nowhere: there is no entry of this key to change; a new one needs ids",
     "- {key: veo-3.1, price: {cases: [{unit: per_year, amount: 1}]}}": "price.cases[0].unit: invalid enum value",
     "- {key: veo-3.1, price: {cases: [{unit: per_video}]}}": "price: a case needs either an amount or a table",

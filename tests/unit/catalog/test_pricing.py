@@ -120,7 +120,10 @@ def test_first_case_that_holds_counts_when_several_do(parameters, rate):
         (WAN, {}, {"duration": float("nan")}, None),
         (WAN, {}, {"duration": "5"}, None),
         (SEEDANCE, {}, {"completion_tokens": 108900}, "0.8712"),
-        (SEEDANCE, {}, {"completion_tokens": 0}, "0"),
+        (SEEDANCE, {}, {"completion_tokens": 0}, None),
+        (WAN, {}, {"duration": 0}, None),
+        ("vidu-mv", {"vidu_type": "one-click/mv"}, {"duration": 86_400}, "21600"),
+        ("vidu-mv", {"vidu_type": "one-click/mv"}, {"duration": 86_401}, None),
         (SEEDANCE, {}, {"duration": 5}, None),
         ("kling-video-o1", EDIT, {"duration": 7.5}, "9.6"),
         ("kling-video-o1", EDIT, {"duration": 7.4}, "8.4"),
@@ -133,7 +136,7 @@ def test_first_case_that_holds_counts_when_several_do(parameters, rate):
     ],
 )
 def test_cost_is_that_of_the_usage_when_the_service_reports_it(model, parameters, usage, cost):
-    """Seconds and tokens come from the service; a number that cannot be the video's length corrects nothing."""
+    """Seconds and tokens come from the service; what cannot be the video's length, or is zero, corrects nothing."""
     found = actual_cost(*made(model, parameters), usage)
     assert found == (None if cost is None else Decimal(cost))
 
