@@ -15,6 +15,8 @@ from pipeline.core.body import Body
 from pipeline.core.errors import LedgerError, PipelineError
 from pipeline.core.events import Event, JobMoved
 from pipeline.core.jobs import Job, Record, StoredFile, Task, TaskReport, TaskState
+from pipeline.core.money import Actual, Quote
+from pipeline.core.ports import Prices
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
 from pipeline.ledger import InlineCommitter, Ledger
@@ -47,10 +49,35 @@ def jobs(count: int, model: str = "Wan-AI/Wan2.2-I2V") -> list[Job]:
     return [make_job(f"j{number}", model) for number in range(1, count + 1)]
 
 
-def success(task_id: str, videos: int = 1, link: str = "a") -> TaskReport:
-    """A finished task with that many URLs."""
+def success(task_id: str, videos: int = 1, link: str = "a", usage: Mapping[str, Any] | None = None) -> TaskReport:
+    """A finished task with that many URLs, and what the service says that it came to."""
     urls = tuple(f"https://results.example/{link}/{task_id}/{n}" for n in range(1, videos + 1))
-    return TaskReport(TaskState.SUCCEEDED, "Success", urls)
+    return TaskReport(TaskState.SUCCEEDED, "Success", urls, usage=usage or {})
+
+
+@dataclass(frozen=True, slots=True)
+class FakePrices:
+    """`Prices` by script; amounts in whole units of money, lengths in whole seconds, None where nobody knows."""
+
+    worst: Callable[[str], float | None] = lambda _job_id: 2
+    """What a job costs at worst, by its id; the half of it is expected."""
+    longest: Callable[[str], int | None] = lambda _job_id: 5
+    currency: Callable[[str], str] = lambda _job_id: "CNY"
+
+    def quote(self, job: Job) -> Quote:
+        worst, longest = self.worst(job.job_id), self.longest(job.job_id)
+        seconds = None if longest is None else longest * 1000
+        if worst is None:
+            return Quote(job.kind, job.model, seconds=seconds, longest=seconds)
+        most = round(worst * 1_000_000)
+        return Quote(job.kind, job.model, None, seconds, seconds, self.currency(job.job_id), most // 2, most)
+
+    def actual(self, _job: Job, usage: Mapping[str, Any]) -> Actual:
+        """As the usage says it: `cost` in units, `seconds`."""
+        cost, seconds = usage.get("cost"), usage.get("seconds")
+        return Actual(
+            None if cost is None else round(cost * 1_000_000), None if seconds is None else round(seconds * 1000)
+        )
 
 
 @dataclass(slots=True)
@@ -68,6 +95,8 @@ class FakeService:
     """Asked with the number of the question about this job's task (from 1); None: by the task's duration."""
     on_find: Callable[[int, str], Task | Trouble] = lambda _number, _external_id: None
     """Asked with the number of the look-up (from 1) and our own id; None: there is no such task."""
+    usage: Callable[[str], Mapping[str, Any]] = lambda _job_id: {}
+    """What the task of a job came to, as the answer about its good end says."""
     base_url: str = BASE_URL
     looked_up: list[str] = field(default_factory=list)
     prepared: list[str | None] = field(default_factory=list)
@@ -114,7 +143,9 @@ class FakeService:
         if isinstance(answer, TaskReport):
             return answer
         _raise(answer)
-        return success(task.task_id) if now() >= self.created[task.task_id] else RUNNING
+        if now() < self.created[task.task_id]:
+            return RUNNING
+        return success(task.task_id, usage=self.usage(job_id))
 
     @property
     def questions(self) -> Counter[str]:
@@ -231,14 +262,16 @@ class Theatre:
         *,
         at: Mapping[float, Callable[[Batch], object]] | None = None,
         before_commit: Callable[[], None] | None = None,
+        prices: Prices | None = None,
         **settings: Any,
     ) -> Played:
         """Play one run to its end. `at`: what happens to the batch so many seconds after the start."""
+        made = Settings(**settings)
 
         async def story() -> Played:
             ledger = await self._open(before_commit)
             try:
-                return await self._perform(ledger, rows, service, store or FakeStore(), at or {}, Settings(**settings))
+                return await self._perform(ledger, rows, service, store or FakeStore(), at or {}, made, prices)
             finally:
                 with suppress(LedgerError):  # a broken one says so again, behind the error that is already told
                     await ledger.close()
@@ -282,9 +315,19 @@ class Theatre:
         store: FakeStore,
         at: Mapping[float, Callable[[Batch], object]],
         settings: Settings,
+        prices: Prices | None,
     ) -> Played:
         events: list[Event] = []
-        batch = Batch(ledger, service, store, settings, clock=LoopClock(), listener=events.append, rng=random.Random(1))
+        batch = Batch(
+            ledger,
+            service,
+            store,
+            settings,
+            clock=LoopClock(),
+            listener=events.append,
+            rng=random.Random(1),
+            prices=prices,
+        )
         began = now()
         cues = [asyncio.get_running_loop().call_later(after, cue, batch) for after, cue in at.items()]
         summary, error = None, None
