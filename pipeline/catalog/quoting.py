@@ -72,7 +72,9 @@ class Quoter:
         if entry is None:
             return Actual()
         cost, seconds = actual_cost(entry, request, usage), video_seconds(entry, request, usage)
-        return Actual(micro_at_most(cost) if cost is not None and cost <= _DEAREST else None, _thousandths(seconds))
+        if cost is None or cost > _DEAREST:
+            return Actual(None, _thousandths(seconds))
+        return Actual(micro_at_most(cost), _thousandths(seconds), entry.price.currency)
 
     def _key(self, entry: Entry, job: Job, request: Mapping[str, Any]) -> tuple[str, ...]:
         looks = self._looks.get(entry.key)

@@ -68,6 +68,8 @@ class Actual:
     """Millionths."""
     seconds: int | None = None
     """Thousandths of a second of video."""
+    currency: str = ""
+    """Of `cost`, for an attempt whose price was not known before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,9 @@ _BUY = """
 _FORGET = "DELETE FROM purchases WHERE job = ? AND attempt = ? AND NOT doubted"
 _DOUBT = "UPDATE purchases SET doubted = 1 WHERE job = ? AND attempt = ?"
 _SETTLE = """
-    UPDATE purchases SET ended = 1, actual = ?, seconds = coalesce(?, seconds)
-    WHERE job = (SELECT seq FROM jobs WHERE job_id = ?) AND attempt = (SELECT attempt FROM jobs WHERE job_id = ?)
+    UPDATE purchases SET ended = 1, actual = ?1, seconds = coalesce(?2, seconds),
+        currency = CASE WHEN currency = '' AND ?1 IS NOT NULL THEN ?3 ELSE currency END
+    WHERE job = (SELECT seq FROM jobs WHERE job_id = ?4) AND attempt = (SELECT attempt FROM jobs WHERE job_id = ?4)
 """
 _CLOSE = "UPDATE purchases SET ended = 1 WHERE job = ? AND attempt = ?"
 _COST = "SELECT currency, expected, actual FROM purchases WHERE job = ? AND attempt = ?"
@@ -71,7 +72,7 @@ def take_back(connection: sqlite3.Connection, seq: int, attempt: int, *, doubted
 
 def settle(connection: sqlite3.Connection, job_id: str, actual: Actual) -> None:
     """The task of the job's attempt ended well; what the service says of it corrects the estimate."""
-    connection.execute(_SETTLE, (actual.cost, actual.seconds, job_id, job_id))
+    connection.execute(_SETTLE, (actual.cost, actual.seconds, actual.currency, job_id))
 
 
 def close(connection: sqlite3.Connection, seq: int, attempt: int) -> None:

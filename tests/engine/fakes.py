@@ -75,9 +75,8 @@ class FakePrices:
     def actual(self, _job: Job, usage: Mapping[str, Any]) -> Actual:
         """As the usage says it: `cost` in units, `seconds`."""
         cost, seconds = usage.get("cost"), usage.get("seconds")
-        return Actual(
-            None if cost is None else round(cost * 1_000_000), None if seconds is None else round(seconds * 1000)
-        )
+        micro, thousandths = (None if cost is None else round(cost * 1_000_000)), seconds and round(seconds * 1000)
+        return Actual(micro, thousandths, "CNY")
 
 
 @dataclass(slots=True)

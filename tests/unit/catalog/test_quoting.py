@@ -92,7 +92,7 @@ def test_nothing_is_corrected_when_the_usage_is_no_sane_number(entry: Entry) -> 
 
 def test_usage_is_believed_when_it_is_a_length() -> None:
     """Seven seconds at 0.18 are 1.26, and seven seconds are noted."""
-    assert Quoter(Catalog.load()).actual(job(), {"duration": 7}) == Actual(1_260_000, 7000)
+    assert Quoter(Catalog.load()).actual(job(), {"duration": 7}) == Actual(1_260_000, 7000, "CNY")
 
 
 def test_the_model_has_no_price_when_the_catalog_does_not_have_it() -> None:
