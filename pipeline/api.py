@@ -23,7 +23,7 @@ from pipeline.core.jobs import Failure, Job, JobState
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
 from pipeline.folder import default_folder, hold, run_folder
-from pipeline.ledger import Ledger, LedgerReader, Reading
+from pipeline.ledger import PRICES_KEY, Ledger, LedgerReader, Reading
 from pipeline.manifest import Manifest, open_manifest
 from pipeline.modelverse.wire import Traits
 from pipeline.settings import Settings, read_api_key, settings_for
@@ -136,6 +136,7 @@ class Run:
         catalog = self._manifest.catalog
         ledger = await Ledger.open(self.folder, run_id=new_run_id(), at=time.time())
         stack.push_async_callback(lambda: ledger.close(at=time.time()))
+        ledger.remember(PRICES_KEY, catalog.prices_as_of)
         client = ModelVerseClient(settings.service, api_key, traits_for=lambda job: _traits(catalog, job))
         service = await stack.enter_async_context(client)
         store = await stack.enter_async_context(LocalVideoStore(self.folder, settings.fetch))

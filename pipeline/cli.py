@@ -299,7 +299,7 @@ def status(folder: Path, as_json: bool) -> None:
       pipeline status outputs/shots
       pipeline status outputs/shots --json | jq .remaining
     """
-    from pipeline.ledger import LedgerReader
+    from pipeline.ledger import PRICES_KEY, LedgerReader
     from pipeline.views.status import BatchStatus, status_json, status_lines
 
     with LedgerReader(folder) as reader:
@@ -310,6 +310,7 @@ def status(folder: Path, as_json: bool) -> None:
             reader.failures(),
             tuple(reader.unknown()),
             reader.spending(),
+            reader.recall(PRICES_KEY),
         )
     resolve = f"{_program()} resolve {shlex.quote(str(folder))}" if found.unknown else ""
     _print_all([status_json(found)] if as_json else status_lines(found, resolve))

@@ -83,7 +83,7 @@ class Totals:
 
     def __init__(self, screen: Screen, *, rehearsal: bool, prices_as_of: str) -> None:
         self._screen = screen
-        self._prices_as_of = prices_as_of
+        self.prices_as_of = prices_as_of
         self.rehearsal = rehearsal
         self.before: Sequence[Spending] = ()
         """What the folder had come to when the run began."""
@@ -92,7 +92,7 @@ class Totals:
         """A listener of the run."""
         if isinstance(event, BatchPriced):
             self.before = event.spending
-            for line in priced_lines(event, rehearsal=self.rehearsal, prices_as_of=self._prices_as_of):
+            for line in priced_lines(event, rehearsal=self.rehearsal, prices_as_of=self.prices_as_of):
                 self._screen.say(line)
         self._screen.hear(event)
 
@@ -110,6 +110,7 @@ def _ending(folder: Path, summary: Summary, elapsed: float, totals: Totals) -> E
             unknown=list(islice(reader.unknown(), SHOWN)),
             spending=reader.spending() or (),
             spent_before=totals.before,
+            prices_as_of=totals.prices_as_of,
             rehearsal=totals.rehearsal,
         )
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pipeline.ledger.enrolment import ChangedJob, Enrolment, OnChanged, Reading
-from pipeline.ledger.purchases import Kept
+from pipeline.ledger.purchases import PRICES_KEY, Kept
 from pipeline.ledger.queries import FailureGroup, Known, Run, Story, UnknownJob
 from pipeline.ledger.reader import LedgerReader
 from pipeline.ledger.results import RESULTS_NAME, rebuild
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names as below, for type checkers: whoever only lo
 
 __all__ = [
     "LEDGER_NAME",
+    "PRICES_KEY",
     "RESULTS_NAME",
     "ChangedJob",
     "Committer",

@@ -13,6 +13,8 @@ from pipeline.core.jobs import Job
 from pipeline.core.money import Actual, Quote, Spending, exact
 from pipeline.ledger.codec import job_of
 
+PRICES_KEY = "prices_as_of"
+"""Under which a ledger remembers the day of the prices that its last run went by."""
 _PAGE = 1000
 
 

@@ -1,7 +1,8 @@
 """What a run would do and cost, for people at eighty columns and for scripts; and the first lines of a run. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from pipeline.core.events import BatchPriced
@@ -11,10 +12,12 @@ from pipeline.engine.figures import Figures, Sum
 from pipeline.ledger import ChangedJob
 from pipeline.plan import BYTES_A_SECOND, Disk, Plan, Time
 from pipeline.views.spending import spending_facts, spending_lines
-from pipeline.views.text import cells, cut, many, printable, span
+from pipeline.views.text import cells, cut, folded, many, printable, span
 
-_MODEL, _SHAPE, _JOBS, _VIDEO, _EACH, _ALL = 27, 13, 9, 12, 8, 12  # eighty columns, less one
+_WIDTH = 79
+_MODEL, _SHAPE, _JOBS, _VIDEO, _EACH, _ALL = 24, 14, 7, 11, 6, 10  # with a blank between them, as wide
 _NOTED = 5
+_MOST_LINES = 100
 _SHOWN_FIELDS = 5
 _COLLECTED = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
 
@@ -23,17 +26,18 @@ _COLLECTED = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """The whole plan."""
+    """The whole plan. Only a name or an amount that is too long for a column makes a line of more than 79 cells."""
     return [
         f"{printable(plan.manifest)} into {printable(plan.folder)}",
         *_rows(plan),
-        *_changed(plan),
+        *_all_folded(_changed(plan)),
         *_to_submit(plan),
-        *_outlook(plan),
-        *_spent(plan),
-        *_caps(plan),
-        *_verdict(plan),
+        *_all_folded((*_outlook(plan), *_spent(plan), *_caps(plan), *_verdict(plan))),
     ]
+
+
+def _all_folded(lines: Iterable[str]) -> Iterator[str]:
+    yield from (part for line in lines for part in folded(line, _WIDTH))
 
 
 def _rows(plan: Plan) -> Iterator[str]:
@@ -106,22 +110,23 @@ def _table(figures: Figures) -> Iterator[str]:
     yield _line("model", "video", "jobs", "length", "each", "expected")
     groups = _groups(figures.counts)
     several = len({quote.currency for quote in groups if quote.currency}) > 1
-    for quote, number in groups.items():
+    for quote, number in islice(groups.items(), _MOST_LINES):
         length = None if quote.seconds is None else span(quote.seconds * number / 1000)
         priced = quote.expected is not None
         currency = f" {quote.currency}" if several and priced else ""
         each = shown_amount(quote.expected) if quote.expected is not None else "?"
         whole = shown_amount(quote.expected * number) + currency if quote.expected is not None else "unknown"
         yield _line(printable(quote.model), _shape(quote), f"{number:,}", length or "?", each, whole)
-    yield from _price_lines(figures)
+    if len(groups) > _MOST_LINES:
+        yield f"  … and {many(len(groups) - _MOST_LINES, 'kind')} more (--json has them all)"
     notes = dict.fromkeys(quote.note for quote in groups if quote.note)
-    yield from (f"  {printable(note)}" for note in list(notes)[:_NOTED])
+    yield from _all_folded((*_price_lines(figures), *(f"  {printable(note)}" for note in list(notes)[:_NOTED])))
 
 
 def _line(model: str, shape: str, jobs: str, video: str, each: str, whole: str) -> str:
-    name = cut(model, _MODEL - 1)
-    left = f"  {name}{' ' * (_MODEL - 2 - cells(name))} {shape:<{_SHAPE}}"
-    return f"{left}{jobs:>{_JOBS}}{video:>{_VIDEO}}{each:>{_EACH}}{whole:>{_ALL - 2}}".rstrip()
+    name = model if cells(model) <= _MODEL else f"{model[:8]}…{model[9 - _MODEL :]}"  # the end tells siblings apart
+    left = f"  {name}{' ' * (_MODEL - cells(name))} {shape}{' ' * (_SHAPE - cells(shape))}"
+    return f"{left} {jobs:>{_JOBS}} {video:>{_VIDEO}} {each:>{_EACH}} {whole:>{_ALL}}"
 
 
 def _groups(counts: Mapping[Quote, int]) -> dict[Quote, int]:
@@ -136,7 +141,10 @@ def _groups(counts: Mapping[Quote, int]) -> dict[Quote, int]:
 
 def _shape(quote: Quote) -> str:
     length = None if quote.seconds is None else f"{quote.seconds / 1000:g} s"
-    return ", ".join(part for part in (quote.resolution, length) if part) or "?"
+    resolution = printable(quote.resolution or "")
+    parts = [part for part in (cut(resolution, _SHAPE - len(length or "") - 1), length) if part]
+    said = ", ".join(parts) or "?"
+    return said if cells(said) <= _SHAPE else " ".join(parts)
 
 
 def _price_lines(figures: Figures) -> Iterator[str]:
@@ -161,9 +169,10 @@ def _unpriced(counts: Mapping[Quote, int]) -> dict[str, int]:
 
 
 def _outlook(plan: Plan) -> Iterator[str]:
+    if plan.to_submit.jobs or plan.spending:
+        yield f"prices: as published on {printable(plan.prices_as_of)}"
     if not plan.to_submit.jobs:
         return
-    yield f"prices: as published on {plan.prices_as_of}"
     yield f"time: {_time(plan.time)}"
     yield f"disk: {_disk(plan.disk)}"
 
@@ -320,7 +329,10 @@ def priced_lines(event: BatchPriced, *, rehearsal: bool, prices_as_of: str) -> l
     unknown = sum(_unpriced(figures.counts).values())
     sums += [f"{many(unknown, 'job')} of unknown price"] if unknown else []
     takes = "" if event.seconds is None else f", about {span(event.seconds)}"
-    lines = [f"to submit: {many(figures.jobs, 'job')}{takes}", f"  {'; '.join(sums)} (prices of {prices_as_of})"]
+    lines = [
+        f"to submit: {many(figures.jobs, 'job')}{takes}",
+        f"  {'; '.join(sums)} (prices of {printable(prices_as_of)})",
+    ]
     if rehearsal:
         lines[1] = f"  a rehearsal: nothing is paid; live: {lines[1].strip()}"
     return lines + _before(event.spending)

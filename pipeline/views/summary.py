@@ -7,7 +7,7 @@ from pipeline.core.clock import iso
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending, shown_amount
 from pipeline.ledger import FailureGroup, UnknownJob
-from pipeline.views.spending import spending_lines
+from pipeline.views.spending import prices_of, spending_lines
 from pipeline.views.text import cut, many, printable
 
 SHOWN = 5
@@ -58,6 +58,8 @@ class Ending:
     """What the folder has come to."""
     spent_before: Sequence[Spending] = ()
     """…and had come to when the run began."""
+    prices_as_of: str = ""
+    """The day of the prices, for what is said of money."""
     rehearsal: bool = False
     """Nothing of it is paid."""
 
@@ -156,7 +158,7 @@ def _cost(ending: Ending) -> list[str]:
     for line, one in zip(spending_lines(ending.spending), ending.spending, strict=True):
         this_run = one.spent - before[one.currency].spent if one.currency in before else one.spent
         said = f"; {shown_amount(max(0, this_run))} {one.currency} by this run" if one.currency else ""
-        lines.append(f"{line}{said}")
+        lines.append(f"{line}{said}{prices_of(ending.prices_as_of) if one.currency else ''}")
     return lines
 
 

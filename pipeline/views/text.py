@@ -48,6 +48,22 @@ def _cells(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in _WIDE else 1
 
 
+def folded(text: str, width: int) -> list[str]:
+    """The text on lines of at most so many cells, broken between words; all but the first are indented by two more.
+
+    A word that is too long for a line has one of its own.
+    """
+    margin = text[: len(text) - len(text.lstrip(" "))]
+    first, *words = text.strip(" ").split(" ")
+    lines = [margin + first]
+    for word in words:
+        if cells(lines[-1]) + 1 + cells(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"{margin}  {word}")
+    return lines
+
+
 def clock(seconds: float) -> str:
     """`0:07`, `12:34` or `5:00:00` from seconds."""
     minutes, rest = divmod(int(seconds), 60)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.views.text import clock, cut, many, printable, span
+from pipeline.views.text import clock, cut, folded, many, printable, span
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,18 @@ def test_a_duration_reads_like_a_sentence_when_it_is_told(seconds: float, shown:
 def test_a_noun_agrees_when_it_is_counted(number: int, shown: str) -> None:
     """One is singular."""
     assert many(number, "job") == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("short", ["short"]),
+        ("  one two three", ["  one two", "    three"]),
+        ("averyveryverylongword and", ["averyveryverylongword", "  and"]),
+        ("北京 北京 北京", ["北京 北京", "  北京"]),
+        ("", [""]),
+    ],
+)
+def test_a_sentence_is_folded_between_words(text: str, lines: list[str]) -> None:
+    """Ten cells a line, the following ones indented; a word alone may be longer."""
+    assert folded(text, 10) == lines
