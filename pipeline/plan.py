@@ -146,8 +146,7 @@ class _Reading:
             for job in jobs:
                 self._meet(job, known.get(job.job_id))
         self._meet_those_left()
-        if self._settings.select is not None and not self._selected:
-            raise UsageError(f"no job matches --select {self._settings.select!r}; nothing would be submitted")
+        self._check_selection()
         return self._plan(manifest, folder, warnings)
 
     # -- the rows
@@ -200,6 +199,13 @@ class _Reading:
             return settings.retry_failed and not known.download_again
         caught = known.state is JobState.SUBMITTING and not known.traceable
         return settings.resubmit_unknown and (known.state is JobState.UNKNOWN or caught)
+
+    def _check_selection(self) -> None:
+        """Raises `UsageError` where neither the manifest nor the ledger has a job that is selected."""
+        select = self._settings.select
+        if select is None or self._selected or (self._reader is not None and self._reader.is_selected(select)):
+            return
+        raise UsageError(f"no job matches --select {select!r}; nothing would be submitted")
 
     def _see(self, job: Job) -> bool:
         """Whether the job is selected."""

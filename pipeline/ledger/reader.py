@@ -51,6 +51,11 @@ class LedgerReader:
         with translated(self._path):
             return queries.counts(self._connection)
 
+    def is_selected(self, select: str) -> bool:
+        """Whether the shell pattern matches any job, whatever its state."""
+        with translated(self._path):
+            return queries.is_selected(self._connection, select)
+
     def runs(self) -> list[Run]:
         """Every run so far, the oldest first."""
         with translated(self._path):

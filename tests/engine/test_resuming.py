@@ -7,6 +7,7 @@ import pytest
 from pipeline.core.errors import UsageError
 from pipeline.core.events import BatchEnded, BatchStarted
 from pipeline.core.jobs import Failure, Job, JobState, Stage, StoredFile, Task
+from pipeline.core.money import Quote
 from pipeline.ledger import Ledger
 from tests.engine.fakes import EPOCH, FakeService, FakeStore, Theatre, jobs, success
 from tests.engine.world import BASE_URL, make_job
@@ -15,12 +16,12 @@ STATES = ("queued", "submitting", "running", "fetching", "done", "failed", "unkn
 """Every state that a run may leave behind; `again` failed at a download that the next run repeats."""
 
 
-async def lead(ledger: Ledger, job: Job, state: str) -> None:
+async def lead(ledger: Ledger, job: Job, state: str, quote: Quote | None = None) -> None:
     """Bring an enrolled job into a state as an earlier run would have."""
     name, task = job.job_id, Task(f"t0-{job.job_id}", BASE_URL)
     if state == "queued":
         return
-    await ledger.intent(name, base_url=BASE_URL, body_digest="d", at=EPOCH)
+    await ledger.intent(name, base_url=BASE_URL, body_digest="d", at=EPOCH, quote=quote)
     if state in {"submitting", "unknown"}:
         if state == "unknown":
             await ledger.lost(name, Failure(Stage.SUBMIT, "timeout", "no answer"), at=EPOCH)
