@@ -419,7 +419,7 @@ def _check_owner(name: str) -> None:
 
 def _check_budget(budget: Decimal | None) -> None:
     if budget is not None and not (budget.is_finite() and 0 <= budget <= _MOST_MONEY):
-        raise SettingsError(f"must be an amount from 0 to {_MOST_MONEY:,}; got {budget}")
+        raise SettingsError(f"must be an amount from 0 to {_MOST_MONEY:,}; got {_plain(str(budget))}")
 
 
 def _check_endpoint(endpoint: str) -> None:
