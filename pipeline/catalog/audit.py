@@ -9,7 +9,16 @@ from msgspec import UNSET
 
 from pipeline.catalog.entry import Verb
 from pipeline.catalog.wording import did_you_mean, json_type, listed, plain, shown
-from pipeline.catalog.written import ConditionRow, EntryRow, FieldRow, PriceCaseRow, PriceRow, RuleRow
+from pipeline.catalog.written import (
+    ConditionRow,
+    EntryRow,
+    FieldRow,
+    PriceCaseRow,
+    PriceRow,
+    RuleRow,
+    SecondsCaseRow,
+    Span,
+)
 
 Complaint = tuple[str, str | None, str]
 """The member of the entry, the `path` or `id` of the row in it, and the sentence."""
@@ -18,6 +27,10 @@ _VERBS = get_args(Verb)
 _TESTS = ("equals", "among", "present", "any_item", "none_item")
 _DEAREST = 1_000_000
 """Of any currency, for one unit; what costs more is a slip."""
+_LONGEST = 1_000_000
+"""Seconds that a task may typically take."""
+_MOST_ASKED_FOR = 1000
+"""Characters or items that a value may have to have at least: an example has as many."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,1000}[\x21-\x7e])?")
 _OUR_HEADERS = (
@@ -100,8 +113,13 @@ def _about_values(row: FieldRow) -> Iterator[str]:
     for word, value in (("default", row.default), ("assumed_default", row.assumed_default)):
         if value is not UNSET and not (_fits(row, value) and (not allowed or value in allowed)):
             yield f"its {word} {shown(value)} is not among what it allows"
-    if row.min is not None and row.max is not None and row.min > row.max:
-        yield f"its min {row.min} is above its max {row.max}"
+    for low, high in (("min", "max"), ("min_length", "max_length"), ("min_items", "max_items")):
+        least, most = getattr(row, low), getattr(row, high)
+        if least is not None and most is not None and least > most:
+            yield f"its {low} {least} is above its {high} {most}"
+    for word in ("min_length", "min_items"):
+        if not 0 <= (getattr(row, word) or 0) <= _MOST_ASKED_FOR:
+            yield f"its {word} must be a number from 0 to {_MOST_ASKED_FOR:,}"
 
 
 def _fits(row: FieldRow, value: Any) -> bool:
@@ -196,5 +214,15 @@ def _about_seconds(entry: EntryRow, known: frozenset[str]) -> Iterator[str]:
         yield from _about_conditions(case.when, known)
         if (case.seconds is None) == (case.table is None):
             yield "a case needs either seconds or a table"
+        if not all(0 < seconds <= _LONGEST for seconds in _seconds(case)):
+            yield f"seconds must be more than 0 and at most {_LONGEST:,}"
         if case.table:
             yield from _about_table(case.table.by, case.table.rows, known)
+
+
+def _seconds(case: SecondsCaseRow) -> Iterator[float]:
+    spans: list[Span] = [] if case.seconds is None else [case.seconds]
+    for row in case.table.rows.values() if case.table else ():
+        spans += row.values() if isinstance(row, dict) else [row]
+    for one in spans:
+        yield from one if isinstance(one, tuple) else (one,)

@@ -12,6 +12,7 @@ from pipeline.catalog.conditions import Condition
 from pipeline.catalog.entry import Rule
 from pipeline.catalog.tariff import Price, PriceCase, SecondsCase, Table
 from pipeline.core.errors import UsageError
+from pipeline.views.text import printable
 
 WIDTH = 80
 """Columns of a terminal that everybody has."""
@@ -48,7 +49,8 @@ def models_table(catalog: Catalog) -> list[str]:
     lines = [f"{model.ljust(widths[0])}  {kinds.ljust(widths[1])}  {price}".rstrip() for model, kinds, price in rows]
     currencies = listed(dict.fromkeys(entry.price.currency for entry in catalog.entries), "and")
     said = f"Prices in {currencies}, as published on {catalog.prices_as_of}; a dash is an unknown price."
-    return [*lines, "", *_wrapped(said, ""), *_wrapped(f"{_legend(catalog)}.", "")]
+    whole = (*lines, "", *_wrapped(said, ""), *_wrapped(f"{_legend(catalog)}.", ""))
+    return [printable(line) for line in whole]
 
 
 def _row(catalog: Catalog, model: str) -> tuple[str, str, str]:
@@ -72,14 +74,14 @@ def model_page(catalog: Catalog, name: str) -> list[str]:
     lines: list[str] = []
     for entry in _named(catalog, name):
         lines += [*([""] if lines else []), *_page(entry)]
-    return lines
+    return [printable(line) for line in lines]
 
 
 def models_json(catalog: Catalog, name: str | None = None) -> str:
     """The same as one JSON value: a list of entries. Raises `UsageError` as `model_page` does."""
     entries = catalog.entries if name is None else _named(catalog, name)
     whole = {"prices_as_of": catalog.prices_as_of, "entries": [_as_json(entry) for entry in entries]}
-    return json.dumps(whole, ensure_ascii=False, default=str)
+    return json.dumps(whole, default=str)
 
 
 def _named(catalog: Catalog, name: str) -> Sequence[Entry]:

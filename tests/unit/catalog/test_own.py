@@ -1,5 +1,6 @@
 """A catalog of the user's own: merged onto ours by key, checked as ours is, with lines in what it says."""
 
+import os
 from decimal import Decimal
 
 import pytest
@@ -145,6 +146,11 @@ WRONG = {
     "- {key: veo-3.1, price: {cases: [{unit: per_video, amount: 1000000.01}]}}": "or more than 1,000,000",
     "- {key: veo-3.1, price: {cases: [{unit: per_video, amount: 'NaN'}]}}": "price: an amount is negative, no number",
     "- {key: veo-3.1, price: {cases: [{unit: per_video, amount: 1e999}]}}": "price: an amount is negative, no number",
+    "- {key: veo-3.1, typical_seconds: {cases: [{seconds: -5}]}}": "seconds must be more than 0 and at most 1,000,000",
+    "- {key: veo-3.1, typical_seconds: {cases: [{table: {by: [input.prompt], rows: {a: [1, 1e7]}}}]}}": "at most 1,000",
+    "- {key: veo-3.1, parameters: [{path: parameters.x, type: array, min_items: 1001}]}": "min_items must be a number",
+    "- {key: veo-3.1, parameters: [{path: parameters.x, type: array, min_items: 2, max_items: 1}]}": "above its max",
+    "- {key: veo-3.1, parameters: [{path: parameters.x, type: string, min_length: -1}]}": "its min_length must be",
     "- {key: veo-3.1, headers: {Authorization: Bearer x}}": "headers: Authorization is not a catalog's to set",
     "- {key: veo-3.1, headers: {Content-Length: '1'}}": "headers: Content-Length is not a catalog's to set",
     '- {key: veo-3.1, headers: {X-A: "a\\r\\nHost: b"}}': "cannot be sent as a header",
@@ -213,3 +219,11 @@ def test_limit_is_the_largest_that_is_read_when_a_file_is_padded(load):
     """A file of exactly the limit is read."""
     head = b"date: 2026-11-20\nmodels: []\n"
     assert load(head + b"#" * (own.LARGEST_CATALOG - len(head))).models == Catalog.load().models
+
+
+def test_sentence_is_said_when_the_file_is_no_regular_one(tmp_path):
+    """A pipe that nobody writes to is not waited for, and a directory is no catalog."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path, words in ((tmp_path / "pipe.yaml", "it is no regular file"), (tmp_path, "it is a directory")):
+        with pytest.raises(SettingsError, match=words):
+            Catalog.load(path)

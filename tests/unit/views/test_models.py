@@ -158,3 +158,26 @@ def test_own_models_are_shown_like_ours_when_a_catalog_adds_them(tmp_path: Path)
     assert 'shape: "16:9"' in text
     assert "strength: 0.5" in text
     assert "cut: false" in text
+
+
+HOSTILE = """\
+date: 2026-11-20
+source: "\\e[2J"
+models:
+  - key: "evil\\x9b"
+    ids: ["\\e[31mx/y", plain]
+    kinds: [t2v]
+    inputs: [{path: input.prompt, type: string, note: "\\u202e", enum: ["\\e[1m", b]}]
+    rules: [{id: "\\x07", fire: true, why: "\\e]0;title\\a"}]
+    notes: ["\\e[5m"]
+    price: {cases: [{unit: per_video, amount: 1, why: "\\e[6n"}]}
+"""
+
+
+def test_nothing_steers_the_terminal_when_a_catalog_is_hostile(tmp_path: Path) -> None:
+    """Names, notes, values and reasons of a catalog that is not ours are written as text; in JSON they are escaped."""
+    (tmp_path / "own.yaml").write_text(HOSTILE)
+    catalog = Catalog.load(tmp_path / "own.yaml")
+    for line in (*models_table(catalog), *model_page(catalog, "plain")):
+        assert line.isprintable(), line
+    assert models_json(catalog).isascii()
