@@ -41,6 +41,15 @@ class Spec(msgspec.Struct, frozen=True):
     files: tuple[LocalFile, ...]
 
 
+class SentFile(msgspec.Struct, frozen=True):
+    """A local file that was sent with a job: what tells its bytes, and never the bytes."""
+
+    field: str
+    """Where the job names its path, such as `input.image_url`."""
+    bytes: int
+    sha256: str
+
+
 class Bought(msgspec.Struct, frozen=True):
     """What a results line repeats of a spec: passed on as JSON, because nobody looks into it on the way."""
 
@@ -49,6 +58,7 @@ class Bought(msgspec.Struct, frozen=True):
     parameters: msgspec.Raw
     metadata: msgspec.Raw
     source: msgspec.Raw
+    files: tuple[SentFile, ...] = ()
 
 
 _BOUGHT = msgspec.json.Decoder(Bought)

@@ -22,7 +22,7 @@ import msgspec
 
 from pipeline.core.clock import iso
 from pipeline.core.jobs import Failure, JobState
-from pipeline.ledger.codec import bought_by, steerless, to_strict_json
+from pipeline.ledger.codec import SentFile, bought_by, steerless, to_strict_json
 from pipeline.ledger.faults import translated
 from pipeline.ledger.purchases import Cost
 from pipeline.ledger.schema import open_for_writing, require_ledger, sync_folder, transaction
@@ -87,6 +87,8 @@ class _Line(msgspec.Struct):
     downloaded_at: str | None
     error: Failure | None
     source: msgspec.Raw
+    local_files: tuple[SentFile, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Left out where the job names no file."""
 
 
 def build_line(run_id: str, row: sqlite3.Row, ended: Ending, at: float, cost: Cost | None = None) -> str:
@@ -118,6 +120,7 @@ def build_line(run_id: str, row: sqlite3.Row, ended: Ending, at: float, cost: Co
         downloaded_at=iso(at) if ended.state is JobState.DONE else None,
         error=ended.failure,
         source=bought.source,
+        local_files=bought.files or msgspec.UNSET,
     )
     return steerless(msgspec.json.encode(line).decode())
 

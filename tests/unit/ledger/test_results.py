@@ -88,6 +88,18 @@ def test_line_follows_the_contract_when_a_job_is_done(connection: sqlite3.Connec
     }
 
 
+def test_line_tells_the_bytes_that_were_sent_when_a_job_names_local_files(
+    connection: sqlite3.Connection, make_job: MakeJob
+) -> None:
+    """The path stands where the manifest has it, and a last member tells field, length and SHA-256."""
+    file = LocalFile("input.image_url", "/srv/beach.png", "ab" * 32, 9, "image/png", MediaForm.DATA_URI)
+    job = make_job(input={"image_url": "beach.png"}, files=(file,))
+    line = json.loads(build_line("run-1", row_of(job, connection), DONE, 1700000060.0))
+    assert list(line) == [*KEYS, "local_files"]
+    assert line["input"] == {"image_url": "beach.png"}
+    assert line["local_files"] == [{"field": "input.image_url", "bytes": 9, "sha256": "ab" * 32}]
+
+
 @pytest.mark.parametrize(("state", "status"), [(JobState.FAILED, "failed"), (JobState.UNKNOWN, "unknown")])
 def test_line_carries_the_error_when_a_job_ended_badly(
     state: JobState, status: str, connection: sqlite3.Connection, make_job: MakeJob
