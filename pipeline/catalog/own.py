@@ -1,10 +1,7 @@
 """A user's own catalog: a YAML file that changes entries of ours by their key, and adds others."""
 
-import errno
 import math
-import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +15,7 @@ from pipeline.catalog.audit import complaints_about_entry
 from pipeline.catalog.wording import did_you_mean, plain, shown
 from pipeline.catalog.written import ROWS, CatalogRow, EntryRow, LimitsRow
 from pipeline.core.errors import SettingsError
+from pipeline.core.files import open_regular
 
 LARGEST_CATALOG = 1_000_000
 """Bytes of a catalog file; ours has a tenth."""
@@ -185,7 +183,7 @@ def _stray(name: str, around: str) -> str:
 def _read(path: Path) -> _Written:
     """The file's values. Raises `SettingsError` where it cannot be read, `_BrokenError` where it is no YAML."""
     try:
-        with open(path, "rb", opener=_open_regular) as stream:
+        with open(path, "rb", opener=open_regular) as stream:
             raw = stream.read(LARGEST_CATALOG + 1)
     except OSError as error:
         raise SettingsError(f"catalog {path}: cannot be read: {error.strerror}") from error
@@ -206,16 +204,6 @@ def _read(path: Path) -> _Written:
     written = _Written()
     written.content = _value(root, "$", written, 0)
     return written
-
-
-def _open_regular(path: str, flags: int) -> int:
-    """An opener that takes files alone: a pipe that nobody writes to would be waited for."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is a directory" if stat.S_ISDIR(mode) else "it is no regular file", path)
 
 
 def _value(node: yaml.Node, path: str, written: _Written, depth: int) -> Any:

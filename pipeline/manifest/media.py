@@ -15,6 +15,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from pipeline.catalog import Facts, Limits, Media, MediaValue, beyond_limits, listed, plain, shown
+from pipeline.core.files import open_regular
 from pipeline.core.jobs import LocalFile, MediaForm
 
 LARGEST_FILE = 14_900_000
@@ -111,8 +112,10 @@ class MediaReader:
             identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             key = (*identity, suffix, measured)
             if key not in self._known:
-                with open(path, "rb") as stream:  # noqa: PTH123 - as above
-                    self._known[key] = _look_at(stream, suffix, measured)
+                with open(path, "rb", opener=open_regular) as stream:  # it may be another one since it was looked at
+                    content = _look_at(stream, suffix, measured)
+                _check_file(status.st_mode, content.bytes, text)
+                self._known[key] = content
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise MediaError(_no_file(text)) from exc
         except (OSError, ValueError) as exc:
@@ -187,7 +190,7 @@ def _pixels(stream: BinaryIO) -> tuple[int | None, int | None]:
 
 def _look_at(stream: BinaryIO, suffix: str, measured: bool) -> _Content:
     digest, size, start = hashlib.sha256(), 0, b""
-    while chunk := stream.read(1 << 20):
+    while size <= LARGEST_FILE and (chunk := stream.read(1 << 20)):
         start = start or chunk[:16]
         digest.update(chunk)
         size += len(chunk)

@@ -2,11 +2,9 @@
 
 import asyncio
 import base64
-import errno
 import functools
 import hashlib
 import os
-import stat
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ import aiofiles
 import aiofiles.os
 
 from pipeline.core.errors import RejectedError
+from pipeline.core.files import open_regular
 from pipeline.core.jobs import LocalFile
 
 HELD_BYTES = 128_000_000
@@ -184,7 +183,7 @@ class Pictures:
 
     async def _read(self, file: LocalFile, picture: _Picture) -> None:
         reading = _Reading(encodes=not picture.text)
-        async with aiofiles.open(file.path, "rb", opener=_open_regular) as opened:
+        async with aiofiles.open(file.path, "rb", opener=open_regular) as opened:
             block = None
             while (block is None or len(block) == _BLOCK) and reading.bytes <= file.bytes:
                 block = await opened.read(_BLOCK)
@@ -222,12 +221,3 @@ def encoded_size(size: int) -> int:
 
 def _stamp(status: os.stat_result) -> _Stamp:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _open_regular(path: str, flags: int) -> int:
-    """An opener that takes files alone: a pipe that has taken a picture's name would hold the thread for ever."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is no regular file any more", path)

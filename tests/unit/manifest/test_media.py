@@ -139,6 +139,28 @@ def test_file_is_refused_when_no_request_can_hold_it(tmp_path, size, taken):
     assert (judge(tmp_path, "a.png").file is not None) is taken
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.touch(), "is an empty file"),
+        (lambda path: path.mkdir(), "is a directory; name a file in it"),
+        (os.mkfifo, "is not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+        (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("/proc/self/environ"), "is an empty file"),
+        (lambda path: path.symlink_to("nowhere.png"), "there is no file"),
+        (lambda path: path.write_bytes(b"text"), "is not a picture"),
+    ],
+    ids=["empty", "directory", "pipe", "device", "loop", "proc", "nowhere", "text"],
+)
+def test_only_a_regular_file_of_the_right_kind_is_taken(tmp_path, make, words):
+    """Whatever else stands under the name is refused with its reason, and nobody waits for it."""
+    make(tmp_path / "a.png")
+    judged = judge(tmp_path, "a.png")
+    assert judged.file is None
+    assert words in judged.problem
+
+
 def test_file_is_read_once_when_many_rows_name_it(tmp_path):
     """The hash is remembered by path, size and time of change, and made anew when the file changes."""
     (tmp_path / "a.png").write_bytes(PNG)
