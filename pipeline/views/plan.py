@@ -111,7 +111,7 @@ def _table(figures: Figures) -> Iterator[str]:
     groups = _groups(figures.counts)
     several = len({quote.currency for quote in groups if quote.currency}) > 1
     for quote, number in islice(groups.items(), _MOST_LINES):
-        length = None if quote.seconds is None else span(quote.seconds * number / 1000)
+        length = None if quote.seconds is None else _length(quote.seconds * number / 1000)
         priced = quote.expected is not None
         currency = f" {quote.currency}" if several and priced else ""
         each = shown_amount(quote.expected) if quote.expected is not None else "?"
@@ -127,6 +127,11 @@ def _line(model: str, shape: str, jobs: str, video: str, each: str, whole: str) 
     name = model if cells(model) <= _MODEL else f"{model[:8]}…{model[9 - _MODEL :]}"  # the end tells siblings apart
     left = f"  {name}{' ' * (_MODEL - cells(name))} {shape}{' ' * (_SHAPE - cells(shape))}"
     return f"{left} {jobs:>{_JOBS}} {video:>{_VIDEO}} {each:>{_EACH}} {whole:>{_ALL}}"
+
+
+def _length(seconds: float) -> str:
+    """Of all videos of a line; hours alone where there are any, so that it fits."""
+    return span(seconds) if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
 def _groups(counts: Mapping[Quote, int]) -> dict[Quote, int]:

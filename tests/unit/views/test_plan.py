@@ -92,6 +92,12 @@ def test_currencies_stay_apart_and_names_fit_their_column() -> None:
     assert "  expected 0.90 CNY, at worst 1.44 CNY\n  expected 1.25 EUR, at worst 1.25 EUR" in said
 
 
+def test_a_hundred_thousand_jobs_fit_into_the_table() -> None:
+    """Long lengths are told in hours."""
+    said = text(replace(NEW, to_submit=Figures({WAN: 100_000})))
+    assert "  Wan-AI/Wan2.2-I2V        480P, 5 s      100,000     138.9 h   0.90  90,000.00" in said
+
+
 def test_kinds_that_look_alike_are_one_line() -> None:
     """What only the service's queue tells apart is of no interest here."""
     said = text(replace(NEW, to_submit=Figures({WAN: 2, replace(WAN, kind="z"): 3})))
