@@ -183,7 +183,8 @@ class MatrixReader:
                 key, path = self._names[name], f"matrix.exclude.{place}.{name}"
                 if key not in axes:
                     lists = [one for one, known in self._names.items() if known in axes]
-                    self._complain(path, f"the matrix has no such list{did_you_mean(name, lists)}")
+                    last = (f"; did you mean {one}?" for one in lists if one.endswith(f".{name}"))
+                    self._complain(path, f"the matrix has no such list{next(last, did_you_mean(name, lists))}")
                 elif entry[key].text not in listed[key]:
                     hint = _near_value(entry[key].value, axes[key][:MOST_KEYS])
                     self._complain(path, f"{shown(entry[key].value)} is none of the listed values{hint}")

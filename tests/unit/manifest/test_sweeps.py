@@ -265,6 +265,13 @@ def test_warning_is_given_once_when_a_word_in_braces_stays_text(write):
             "matrix",
             "leaves no job",
         ),
+        (
+            "a.yaml",
+            sweep("id: a\n  matrix:\n    metadata.mood: [x]\n    exclude:\n    - mood: x"),
+            8,
+            "matrix.exclude.0.mood",
+            "has no such list; did you mean metadata.mood?",
+        ),
         ("a.yaml", sweep("id: a\n  matrix: {seed: [1]}\n  repeat: 2"), 6, "repeat", "the matrix gives the seeds"),
         ("a.yaml", sweep("id: a\n  repeat: 0"), 5, "repeat", "a whole number of jobs, such as 4, not 0"),
         ("a.yaml", sweep("id: a\n  repeat: yes"), 5, "repeat", "not 'yes'"),
