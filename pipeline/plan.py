@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.catalog import Quoter
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import FolderError, UsageError
 from pipeline.core.jobs import Job, JobState
 from pipeline.core.money import Quote, Spending
 from pipeline.engine.budget import Budget, Caps, caps_of, objection, spent_in
 from pipeline.engine.durations import KEY, typical
 from pipeline.engine.figures import Figures, wall_seconds
-from pipeline.ledger import LEDGER_NAME, ChangedJob, Known, LedgerReader
+from pipeline.ledger import LEDGER_NAME, ChangedJob, Known, LedgerReader, refuse_orphans
 from pipeline.manifest import Manifest
 from pipeline.settings import Settings
 
@@ -111,10 +111,14 @@ def plan(manifest: Manifest, folder: Path, settings: Settings, warnings: Sequenc
     """What a run of the checked manifest into the folder would do, by these settings.
 
     Memory does not grow with the manifest, apart from a bit a row. Also while a run holds the folder. Raises
-    `UsageError` where no job is selected, `LedgerError` where the ledger cannot be read.
+    `UsageError` where no job is selected, `FolderError` and `LedgerError` where the folder or its ledger cannot be
+    used.
     """
     quoter = Quoter(manifest.catalog)
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(f"{folder} cannot be used: it is no directory")
     if not (folder / LEDGER_NAME).is_file():
+        refuse_orphans(folder)
         return _Reading(None, quoter, settings).read(manifest, folder, warnings)
     with LedgerReader(folder) as reader:
         return _Reading(reader, quoter, settings).read(manifest, folder, warnings)

@@ -6,7 +6,7 @@ from pipeline.ledger.enrolment import ChangedJob, Enrolment, OnChanged, Reading
 from pipeline.ledger.purchases import PRICES_KEY, Kept
 from pipeline.ledger.queries import FailureGroup, Known, Run, Story, UnknownJob
 from pipeline.ledger.reader import LedgerReader
-from pipeline.ledger.results import RESULTS_NAME, rebuild
+from pipeline.ledger.results import RESULTS_NAME, rebuild, refuse_orphans
 from pipeline.ledger.schema import LEDGER_NAME
 from pipeline.ledger.transitions import LedgerConflictError, Recovery
 
@@ -35,6 +35,7 @@ __all__ = [
     "Story",
     "UnknownJob",
     "rebuild",
+    "refuse_orphans",
 ]
 
 _HOMES = {

@@ -21,11 +21,12 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core.clock import iso
+from pipeline.core.errors import LedgerError
 from pipeline.core.jobs import Failure, JobState
 from pipeline.ledger.codec import SentFile, bought_by, steerless, to_strict_json
 from pipeline.ledger.faults import translated
 from pipeline.ledger.purchases import Cost
-from pipeline.ledger.schema import open_for_writing, require_ledger, sync_folder, transaction
+from pipeline.ledger.schema import LEDGER_NAME, open_for_writing, require_ledger, sync_folder, transaction
 
 RESULTS_NAME = "results.jsonl"
 
@@ -123,6 +124,18 @@ def build_line(run_id: str, row: sqlite3.Row, ended: Ending, at: float, cost: Co
         local_files=bought.files or msgspec.UNSET,
     )
     return steerless(msgspec.json.encode(line).decode())
+
+
+def refuse_orphans(folder: Path) -> None:
+    """Raises `LedgerError` for results without their ledger.
+
+    Starting anew there would buy again what they tell of, and overwrite them.
+    """
+    ledger, results = folder / LEDGER_NAME, folder / RESULTS_NAME
+    if not ledger.exists() and results.is_file() and not results.is_symlink() and results.stat().st_size:
+        raise LedgerError(
+            f"{results} tells of an earlier batch whose {ledger.name} is gone; put that back, or use another folder"
+        )
 
 
 # -- the file -------------------------------------------------------------------------------------------------------

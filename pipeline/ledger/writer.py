@@ -18,7 +18,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from pipeline.core.errors import LedgerError
 from pipeline.ledger.faults import translated
-from pipeline.ledger.results import RESULTS_NAME, ResultsFile
+from pipeline.ledger.results import RESULTS_NAME, ResultsFile, refuse_orphans
 from pipeline.ledger.schema import LEDGER_NAME, close_on_error, open_for_writing
 
 P = ParamSpec("P")
@@ -50,7 +50,7 @@ class _GroupWriter:
         self._ledger_path = folder / LEDGER_NAME
         self._results_path = folder / RESULTS_NAME
         self._before_commit = before_commit
-        _refuse_orphans(self._ledger_path, self._results_path)
+        refuse_orphans(folder)
         self._connection = open_for_writing(folder)
         with close_on_error(self._connection), translated(self._results_path):
             self._results = ResultsFile(folder, self._connection)
@@ -123,14 +123,6 @@ class _GroupWriter:
         """Drop everything that is not committed, as a crash would."""
         self._results.close()
         self._connection.close()
-
-
-def _refuse_orphans(ledger: Path, results: Path) -> None:
-    """Results without their ledger: starting anew here would buy again what they tell of, and overwrite them."""
-    if not ledger.exists() and results.is_file() and not results.is_symlink() and results.stat().st_size:
-        raise LedgerError(
-            f"{results} tells of an earlier batch whose {ledger.name} is gone; put that back, or use another folder"
-        )
 
 
 def _deliver(group: Sequence[_Step], answers: Sequence[_Answer]) -> None:

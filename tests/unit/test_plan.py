@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import FolderError, LedgerError, UsageError
 from pipeline.core.jobs import Failure, JobState, Stage, StoredFile, Task, TaskReport, TaskState
 from pipeline.engine.durations import KEY
 from pipeline.engine.schedule import Course, LearnedSchedule
@@ -219,3 +219,21 @@ async def test_what_was_spent_counts_against_the_caps(planned: Planned, settled:
     assert planned([row("a"), row("b")], max_jobs=4).affordable == 1
     refused = planned([row("a")], budget=Decimal(50))
     assert "3 attempts bought before without a known price" in (refused.objection or "")
+
+
+# -- folders that a run would refuse
+
+
+def test_a_folder_is_refused_when_a_run_could_not_use_it(planned: Planned, tmp_path: Path) -> None:
+    """A file in its place, results that have lost their ledger, and a ledger that is none."""
+    (tmp_path / "out").touch()
+    with pytest.raises(FolderError, match="cannot be used: it is no directory"):
+        planned([row("a")])
+    (tmp_path / "out").unlink()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "results.jsonl").write_text("{}\n")
+    with pytest.raises(LedgerError, match=r"tells of an earlier batch whose ledger\.sqlite3 is gone"):
+        planned([row("a")])
+    (tmp_path / "out" / "ledger.sqlite3").write_text("junk" * 1000)
+    with pytest.raises(LedgerError, match="is damaged or is no ledger"):
+        planned([row("a")])
