@@ -299,6 +299,7 @@ def status(folder: Path, as_json: bool) -> None:
       pipeline status outputs/shots
       pipeline status outputs/shots --json | jq .remaining
     """
+    from pipeline.folder import is_rehearsal
     from pipeline.ledger import PRICES_KEY, LedgerReader
     from pipeline.views.status import BatchStatus, status_json, status_lines
 
@@ -311,6 +312,7 @@ def status(folder: Path, as_json: bool) -> None:
             tuple(reader.unknown()),
             reader.spending(),
             reader.recall(PRICES_KEY),
+            is_rehearsal(folder),
         )
     resolve = f"{_program()} resolve {shlex.quote(str(folder))}" if found.unknown else ""
     _print_all([status_json(found)] if as_json else status_lines(found, resolve))
@@ -366,7 +368,7 @@ def resolve(folder: Path, job_id: str, task_id: str | None, resubmit: bool, writ
     import asyncio
 
     from pipeline.decide import Decision, decide
-    from pipeline.folder import rehearsal_folder
+    from pipeline.folder import is_rehearsal
 
     if (task_id is not None) + resubmit + write_off != 1:
         raise click.UsageError("say exactly one of --task-id ID, --resubmit and --write-off")
@@ -379,7 +381,7 @@ def resolve(folder: Path, job_id: str, task_id: str | None, resubmit: bool, writ
     }
     _print_all([f"{job_id} is {becomes[decision]}"])
     if decision is not Decision.WRITE_OFF:
-        rehearsed = " --rehearse" if rehearsal_folder(folder) == folder else ""
+        rehearsed = " --rehearse" if is_rehearsal(folder) else ""
         _print_all(
             [f"  to go on: {_program()} run {shlex.quote(job.source.file)} -o {shlex.quote(str(folder))}{rehearsed}"]
         )

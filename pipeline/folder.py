@@ -1,10 +1,9 @@
 """The output folder as a whole: where things lie in it, and the lock that lets one run at a time hold it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import filelock
 
 from pipeline.core.errors import FolderBusyError, FolderError, UsageError
 
@@ -17,15 +16,31 @@ def default_folder(manifest_name: str) -> Path:
 
 
 def rehearsal_folder(folder: Path) -> Path:
-    """Where a rehearsal of the same manifest goes: never into the folder of the paid batch."""
-    if folder.name.endswith(REHEARSAL_SUFFIX):
+    """Where a rehearsal of the same manifest goes: never into the folder of the paid batch.
+
+    Raises `UsageError` for a folder that has no name.
+    """
+    if is_rehearsal(folder):
         return folder
-    return folder.with_name(folder.name + REHEARSAL_SUFFIX)
+    named = _named(folder)
+    if not named.name:
+        raise UsageError(f"{folder} has no name that could say of a rehearsal; choose another folder with -o")
+    return named.with_name(named.name + REHEARSAL_SUFFIX)
+
+
+def is_rehearsal(folder: Path) -> bool:
+    """Whether the folder's name says that it holds a rehearsal."""
+    return _named(folder).name.endswith(REHEARSAL_SUFFIX)
+
+
+def _named(folder: Path) -> Path:
+    """The folder by its name, also where it was told as `.` or `..`."""
+    return Path(os.path.abspath(folder)) if folder.name in ("", "..") else folder  # noqa: PTH100 - links stay
 
 
 def paid_folder(folder: Path) -> Path:
     """The folder of a paid batch. Raises `UsageError` where its name says that it holds a rehearsal."""
-    if folder.name.endswith(REHEARSAL_SUFFIX):
+    if is_rehearsal(folder):
         raise UsageError(f"{folder} is the folder of a rehearsal; choose another with -o, or say --rehearse")
     return folder
 
@@ -41,6 +56,8 @@ def hold(folder: Path) -> Iterator[Path]:
 
     Raises `FolderBusyError` where another run holds it and `FolderError` where it cannot be made or written.
     """
+    import filelock  # whoever only names a folder does not wait for it
+
     lock = filelock.FileLock(folder / ".lock", mode=0o600)
     try:
         folder.mkdir(mode=0o775, parents=True, exist_ok=True)  # no umask makes it everybody's

@@ -26,6 +26,8 @@ class BatchStatus:
     """What its attempts came to; None where the version that wrote the ledger did not note it."""
     prices_as_of: str | None = None
     """The day of the prices that the last run went by."""
+    rehearsal: bool = False
+    """Nothing of it was paid."""
 
     @property
     def total(self) -> int:
@@ -43,7 +45,8 @@ def status_lines(status: BatchStatus, resolve: str) -> list[str]:
     lines = [f"{printable(status.folder)}: {many(status.total, 'job')}, {status.remaining:,} remaining"]
     lines += [f"  {_run(status.runs[-1])}"] if status.runs else []
     lines += [f"{status.counts.get(state, 0):>8,} {state}" for state in JobState]
-    lines += spending_lines(status.spending or (), printable(status.prices_as_of or ""))
+    live = "a rehearsal: nothing was paid; live: " if status.rehearsal else ""
+    lines += [f"{live}{line}" for line in spending_lines(status.spending or (), printable(status.prices_as_of or ""))]
     if status.failures:
         lines += ["failed, by reason:", *map(failure_line, status.failures)]
     if status.unknown:
@@ -69,6 +72,7 @@ def status_json(status: BatchStatus) -> str:
         "jobs": {state: status.counts.get(state, 0) for state in JobState},
         "spending": None if status.spending is None else spending_facts(status.spending),
         "prices_as_of": status.prices_as_of,
+        "rehearsal": status.rehearsal,
         "last_run": _run_facts(status.runs[-1]) if status.runs else None,
         "failures": [asdict(group) for group in status.failures],
         "unknown": [_unknown_facts(unknown) for unknown in status.unknown],

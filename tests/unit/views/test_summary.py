@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 from pipeline.core.jobs import Failure, Job, JobState, Outcome, Record, Source, Stage, Task
+from pipeline.core.money import Spending
 from pipeline.ledger import FailureGroup, Run, UnknownJob
 from pipeline.views.status import BatchStatus, status_json, status_lines
 from pipeline.views.summary import SHOWN, Commands, Ending, last_line, summary_lines
@@ -147,3 +148,22 @@ def test_status_is_one_object_when_a_script_asks() -> None:
         }
     ]
     assert json.loads(status_json(replace(STATUS, runs=[])))["last_run"] is None
+
+
+def test_status_tells_money_with_its_day_and_says_when_it_was_none() -> None:
+    """An amount carries the day of the prices; what a rehearsal came to was never paid."""
+    spent = replace(STATUS, spending=[Spending("CNY", tasks=2, spent=1_800_000)], prices_as_of="2026-03-24")
+    line = "spent: 1.80 CNY, 2 paid tasks (prices of 2026-03-24)"
+    assert line in status_lines(spent, "")
+    assert f"a rehearsal: nothing was paid; live: {line}" in status_lines(replace(spent, rehearsal=True), "")
+    facts = json.loads(status_json(replace(spent, rehearsal=True)))
+    assert (facts["spending"][0]["spent"], facts["prices_as_of"], facts["rehearsal"]) == ("1.80", "2026-03-24", True)
+
+
+def test_the_summary_tells_what_this_run_cost_and_what_the_folder_did() -> None:
+    """Before and after, with the day of the prices; a rehearsal cost nothing."""
+    before, after = (Spending("CNY", tasks=n, spent=n * 900_000) for n in (1, 3))
+    ended = replace(ENDING, spending=[after], spent_before=[before], prices_as_of="2026-03-24")
+    told = [line for line in summary_lines(ended, COMMANDS) if "spent" in line or "cost" in line]
+    assert told == ["spent: 2.70 CNY, 3 paid tasks; 1.80 CNY by this run (prices of 2026-03-24)"]
+    assert "cost: none, this was a rehearsal" in summary_lines(replace(ended, rehearsal=True), COMMANDS)
