@@ -420,6 +420,52 @@ def verify(folder: Path) -> int:
     return 1 if wrong else 0
 
 
+@cli.command(short_help="Write the report of a batch.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.option("-o", "--output", type=_PATH, metavar="FILE", help="Where to write it; DIR/report.html by default.")
+@verbose_option
+def report(folder: Path, output: Path | None) -> None:
+    """Write the report of the batch in DIR: one HTML file with figures, charts and videos that needs no network. Works
+    while a run goes on.
+
+    \b
+    Examples:
+      pipeline report outputs/shots
+      pipeline report outputs/shots -o outputs/shots-monday.html
+    """
+    from pipeline.views.report import write_report
+
+    _print_all([printable(str(write_report(folder, output)))])
+
+
+@cli.command(short_help="Serve the report of a batch live on this machine.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Any free one by default.")
+@verbose_option
+def watch(folder: Path, port: int) -> None:
+    """Serve the report of the batch in DIR live, on 127.0.0.1 alone, until SIGINT or SIGTERM. It reads and never
+    writes, and may be started before the run and left on after it.
+
+    \b
+    Examples:
+      pipeline watch outputs/shots
+      pipeline watch outputs/shots --port 8800
+    """
+    import asyncio
+
+    from pipeline.foreground import until_signalled
+    from pipeline.ledger import LEDGER_NAME
+    from pipeline.views.watch import Watch
+
+    async def serve() -> None:
+        async with Watch(folder, port=port) as watching:
+            waiting = "" if (folder / LEDGER_NAME).exists() else " (no batch there yet)"
+            _print_all([f"watching {printable(str(folder))}{waiting}: {watching.url}"])
+            await until_signalled()
+
+    asyncio.run(serve())
+
+
 @cli.command(short_help="Show what the models accept and cost.")
 @click.argument("name", metavar="[NAME]", required=False)
 @catalog_option

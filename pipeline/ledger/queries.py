@@ -251,12 +251,14 @@ _FAILURES = """
     FROM jobs WHERE state = 'failed' GROUP BY failure_stage, failure_code ORDER BY many DESC, min(seq)
 """
 """SQLite takes the bare columns from the row that has the minimum (https://sqlite.org/lang_select.html#bareagg)."""
-_STORIES = """
+_STORY = """
     SELECT jobs.*, currency, expected, actual FROM jobs
     LEFT JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt
-    WHERE seq > ? ORDER BY seq
 """
-_OLD_STORIES = "SELECT *, NULL AS currency, NULL AS expected, NULL AS actual FROM jobs WHERE seq > ? ORDER BY seq"
+_OLD_STORY = "SELECT *, NULL AS currency, NULL AS expected, NULL AS actual FROM jobs"
+_STORIES = "WHERE seq > ? ORDER BY seq"
+_MOVED = "WHERE moved_at >= ? ORDER BY seq"
+_NEWEST = "SELECT seq FROM jobs ORDER BY state IN ('failed', 'unknown') DESC, moved_at DESC, seq DESC LIMIT ?"
 _FILES = "SELECT job_id, files FROM jobs WHERE state = 'done' ORDER BY seq"
 _LATEST = """
     SELECT line FROM results AS mine
@@ -289,13 +291,27 @@ def files(connection: sqlite3.Connection) -> Iterator[tuple[str, StoredFile]]:
 
 
 def stories(
-    connection: sqlite3.Connection, *, after: int, has_purchases: bool, has_notices: bool
+    connection: sqlite3.Connection,
+    *,
+    after: int = 0,
+    since: float | None = None,
+    has_purchases: bool,
+    has_notices: bool,
 ) -> Iterator[tuple[int, Story]]:
-    """Every job after the cursor in the order of enrolment, each with its own cursor."""
-    for row in connection.execute(_STORIES if has_purchases else _OLD_STORIES, (after,)):
+    """Every job after the cursor in the order of enrolment, each with its own cursor.
+
+    With `since` (Unix seconds), every job that has moved then or later instead.
+    """
+    query, given = (_STORIES, after) if since is None else (_MOVED, since)
+    for row in connection.execute(f"{_STORY if has_purchases else _OLD_STORY} {query}", (given,)):
         cost = purchases.cost_of(row["currency"], row["expected"], row["actual"])
         noticed_at = row["noticed_at"] if has_notices else None
         yield row["seq"], Story(record_of(row), row["moved_at"], row["intent_at"], noticed_at, cost)
+
+
+def newest(connection: sqlite3.Connection, limit: int) -> list[int]:
+    """The cursors of the jobs that moved last, failed and unknown ones before all others."""
+    return [seq for (seq,) in connection.execute(_NEWEST, (limit,))]
 
 
 def latest(connection: sqlite3.Connection) -> Iterator[str]:

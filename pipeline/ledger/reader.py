@@ -115,8 +115,19 @@ class LedgerReader:
 
     def stories(self, after: int = 0) -> Iterator[tuple[int, Story]]:
         """What became so far of every job after the cursor, in the order of enrolment, with its cursor; streamed."""
-        facts = {"has_purchases": self._has_purchases, "has_notices": self._has_notices}
-        return self._stream(queries.stories(self._connection, after=after, **facts))
+        return self._stream(queries.stories(self._connection, after=after, **self._facts()))
+
+    def moved(self, since: float) -> Iterator[tuple[int, Story]]:
+        """The same of every job that has moved since then (Unix seconds, that moment included); streamed."""
+        return self._stream(queries.stories(self._connection, since=since, **self._facts()))
+
+    def newest(self, limit: int) -> list[int]:
+        """The cursors of so many jobs that moved last, failed and unknown ones before all others."""
+        with translated(self._path):
+            return queries.newest(self._connection, limit)
+
+    def _facts(self) -> dict[str, bool]:
+        return {"has_purchases": self._has_purchases, "has_notices": self._has_notices}
 
     def files(self) -> Iterator[tuple[str, StoredFile]]:
         """Every video that should be on disk with its job's id, streamed."""

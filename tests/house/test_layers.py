@@ -52,7 +52,7 @@ OUTSIDE = "pipeline.emulator"
 MAY_IMPORT_OUTSIDE = {"pipeline.api", "pipeline.cli"}
 
 LIBRARIES = {
-    "aiohttp": ("pipeline.modelverse.client", "pipeline.videos", "pipeline.emulator"),
+    "aiohttp": ("pipeline.modelverse.client", "pipeline.videos", "pipeline.emulator", "pipeline.views.watch"),
     "yarl": ("pipeline.modelverse.client", "pipeline.videos"),
     "multidict": ("pipeline.modelverse.client",),
     "aiofiles": ("pipeline.modelverse.pictures",),
@@ -64,6 +64,7 @@ LIBRARIES = {
     ),
     "click": ("pipeline.cli",),
     "rich": ("pipeline.views",),
+    "jinja2": ("pipeline.views.report",),
     "filelock": ("pipeline.folder",),
     "imagesize": ("pipeline.manifest.media",),
     "av": ("pipeline.emulator",),

@@ -1,0 +1,67 @@
+"""`report.html` written whole or not at all, from one moment of the ledger, also while a run goes on."""
+
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.core.errors import FolderError, PipelineError
+from pipeline.ledger import LedgerReader
+from pipeline.views.report.batch import SHOWN, Standing, Told, batch_facts
+from pipeline.views.report.cards import CardMaker
+from pipeline.views.report.links import FileLinks
+from pipeline.views.report.page import page
+
+REPORT_NAME = "report.html"
+
+
+def write_report(folder: Path, target: Path | None = None) -> Path:
+    """Write the report of the batch in a folder, and return where it is: `report.html` in it, or `target`.
+
+    Raises `UsageError` where the folder holds no batch, `FolderError` where nothing can be written, and nothing that
+    is no `PipelineError`: who tells of a batch must not be able to fail it.
+    """
+    path = target or folder / REPORT_NAME
+    try:
+        _write_whole(path, _pieces(folder, path))
+    except PipelineError:
+        raise
+    except OSError as error:
+        raise FolderError(f"{path} cannot be written: {error.strerror or error}") from error
+    except Exception as error:
+        raise PipelineError(f"{path} was not written: a bug: {type(error).__name__}: {error}") from error
+    return path
+
+
+def _pieces(folder: Path, path: Path) -> Iterable[str]:
+    """The page as of now. Only so many jobs are held as the gallery shows, each in few bytes."""
+    cards: dict[int, str] = {}
+    told, maker = Told(), CardMaker(FileLinks(folder, path))
+    with LedgerReader(folder) as reader:
+        standing = Standing.of(reader)
+        order = reader.newest(SHOWN)
+        wanted = set(order)
+        for seq, story in reader.stories():
+            told.hear(seq, story)
+            if seq in wanted:
+                cards[seq] = maker.card(seq, story)
+    return page(batch_facts(folder, standing, told, at=time.time()), (cards[seq] for seq in sorted(cards)))
+
+
+def _write_whole(path: Path, pieces: Iterable[str]) -> None:
+    """Beside the place first, then onto it: whoever opens the report sees the old one or the new one."""
+    if path.is_dir():
+        raise FolderError(f"{path} is a folder; name a file")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # For its owner alone, as the results file is: prompts and prices are nobody else's business until somebody says so.
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123 - a descriptor has no path
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
