@@ -91,8 +91,9 @@ class Charts {
     }));
     const total = present.reduce((sum, [, state]) => sum + window.ended[state].reduce((a, b) => a + b, 0), 0);
     if (!total) return null;
-    $("throughput-unit").textContent = `jobs that ended in each ${span(width)}`;
-    return { words: `Throughput: ${many(total, "job")} ended, shown for each ${span(width)}`, config: { type: "bar", data: { datasets: sets }, options: this.options({
+    const each = span(width >= 120 ? Math.round(width / 60) * 60 : width);
+    $("throughput-unit").textContent = `jobs that ended in each ${each}`;
+    return { words: `Throughput: ${many(total, "job")} ended, shown for each ${each}`, config: { type: "bar", data: { datasets: sets }, options: this.options({
       scales: { x: { ...timeAxis(window), stacked: true, offset: false }, y: this.countAxis({ stacked: true }) },
       tooltip: { title: ([item]) => `${date(item.parsed.x - width / 2, SECOND)} to ${date(item.parsed.x + width / 2, SECOND)}`, label: (item) => ` ${item.dataset.label}: ${count(item.parsed.y)}` },
       legend: present.length > 1,
@@ -123,7 +124,7 @@ class Charts {
       indexAxis: "y",
       scales: {
         x: { type: scale, afterBuildTicks: scale === "linear" ? undefined : (axis) => { axis.ticks = axis.ticks.filter(({ value }) => isTen(value)); }, grid: { color: this.paint.line }, border: { display: false }, beginAtZero: scale === "linear",
-          ticks: { maxTicksLimit: 6, callback: (value) => span(value) } },
+          ticks: { maxTicksLimit: 5, maxRotation: 0, callback: (value) => (value ? span(value) : "0") } },
         y: { grid: { display: false }, border: { display: false }, ticks: { color: this.paint.ink, callback(value) { return clipped(this.getLabelForValue(value), 24); } } },
       },
       tooltip: {
@@ -179,7 +180,7 @@ function timeAxis(window) {
   const shift = new Date(window.begin * 1000).getTimezoneOffset() * 60;
   const form = step >= 86400 ? SHORT_DAY : step >= 60 ? MINUTE : SECOND;
   return {
-    type: "linear", min: window.begin, max: window.begin + length, grid: { display: false }, border: { display: false },
+    type: "linear", bounds: "data", min: window.begin, max: window.begin + length, grid: { display: false }, border: { display: false },
     afterBuildTicks(axis) {
       axis.ticks = [];
       for (let at = Math.ceil((window.begin - shift) / step) * step + shift; at <= window.end; at += step) axis.ticks.push({ value: at });
