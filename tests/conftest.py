@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -14,6 +15,14 @@ import pytest
 _NOISY = [hypothesis.HealthCheck.too_slow]
 hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=_NOISY)
 hypothesis.settings.load_profile("here")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say that tests/browser was left out, where it was: its own conftest decides so by the same rule."""
+    browsers = ("chromium", "chromium-browser", "google-chrome")
+    there = any(map(shutil.which, browsers)) and shutil.which("chromedriver")
+    if not there and os.environ.get("CI") != "true":
+        terminalreporter.write_line("tests/browser is left out: install chromium and chromium-driver to run it")
 
 
 @pytest.fixture(scope="session", autouse=True)

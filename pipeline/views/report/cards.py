@@ -22,6 +22,8 @@ LONGEST_TEXT = 20_000
 LONGEST_CARD = 60_000
 """Characters of all texts of a job together."""
 _SHOWN_OF_CUT = 200
+_EXACT = 2**53
+"""Above it, a browser's numbers are no longer every whole number; such a one is shown as text."""
 _QUERY = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 
 
@@ -97,7 +99,7 @@ class _Cutter:
         self.happened = False
 
     def shortened(self, value: Any) -> Any:
-        """The value with long texts cut; what JSON has no number for becomes null."""
+        """The value with long texts cut; a float that JSON cannot write becomes null."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, Mapping):
@@ -106,6 +108,9 @@ class _Cutter:
             return [self.shortened(item) for item in value]
         if isinstance(value, float) and not math.isfinite(value):
             return None
+        if isinstance(value, int) and abs(value) > _EXACT:
+            self.happened = True
+            return str(value)
         return value
 
     def _text(self, text: str) -> str:

@@ -100,7 +100,7 @@ def _failures(groups: Iterable[FailureGroup]) -> list[dict[str, Any]]:
 
 def _over_time(moments: Moments, windows: Sequence[Window]) -> list[dict[str, Any]]:
     """How many jobs were in each stage at the same time, and how many ended, in every window."""
-    grids = [[_Grid(window) for _ in range(3)] for window in windows]
+    grids = [[Grid(window) for _ in range(3)] for window in windows]
     for stage, begin, end in moments.spans():
         until = end if end == end else moments.last
         for window, grid in zip(windows, grids, strict=True):
@@ -125,7 +125,7 @@ def _over_time(moments: Moments, windows: Sequence[Window]) -> list[dict[str, An
     ]
 
 
-class _Grid:
+class Grid:
     """How many were there at the same time, on average over each point of a window. Adding one takes constant time."""
 
     def __init__(self, window: Window) -> None:

@@ -50,8 +50,8 @@ def policy(*, live: bool) -> str:
     files = "'self'" if live else "'self' file:"
     rules = {
         "default-src": "'none'",
-        "script-src": f"{_hash(_asset(_LIBRARY))} {_hash(_script())}",
-        "style-src": _hash(_asset("assets/style.css")),
+        "script-src": f"{hash_of(_asset(_LIBRARY))} {hash_of(_script())}",
+        "style-src": hash_of(_asset("assets/style.css")),
         "img-src": f"{files} data:",
         "media-src": files,
         "connect-src": "'self'" if live else "'none'",
@@ -71,5 +71,6 @@ def _script() -> str:
     return "\n".join(_asset(f"assets/{name}") for name in _SCRIPTS)
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """How a policy names a script or a style that stands in the page."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -28,6 +28,7 @@ _SHARE = 10.0
 _CHARTS_SHARE = 20.0
 """The same for the charts, which are counted anew over all jobs."""
 _CHARTS_EVERY = 3.0
+"""…and at least so many looks lie between two of them."""
 _SLACK = 1_000
 """Cards above the limit before the oldest are let go: one sweep for many."""
 
@@ -88,8 +89,9 @@ class _Look:
 class Feed:
     """Reads while `keep_reading` runs; whoever shows it waits for `changed`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, every: float = EVERY) -> None:
         self.folder = folder
+        self._every = every
         self.step = 0
         self._state = _State()
         self._maker = CardMaker(ServedLinks())
@@ -107,7 +109,7 @@ class Feed:
         while True:
             began = time.monotonic()
             await self.look()
-            await asyncio.sleep(max(EVERY, _SHARE * (time.monotonic() - began)))
+            await asyncio.sleep(max(self._every, _SHARE * (time.monotonic() - began)))
 
     async def look(self) -> None:
         """Look once. What cannot be read is told, and tried again by the next look."""
@@ -214,7 +216,9 @@ class Feed:
             self._reset()
         moved = standing != self._state.standing
         changed = self._moved(reader) if self._state.since is not None else self._everything(reader)
-        if self._state.told.counts() != standing.counts:  # a clock that went back, or rows that are gone
+        if self._state.told.counts() != standing.counts:  # a clock went back, and jobs moved before they did
+            changed = self._everything(reader)
+        if self._state.told.counts() != standing.counts:  # rows are gone
             self._reset()
             changed = self._everything(reader)
         if not moved and not changed:
@@ -238,7 +242,7 @@ class Feed:
             state.since = max(state.since or 0.0, story.moved_at)
             if seq in wanted:
                 cards[seq] = self._maker.card(seq, story)
-        return [(seq, cards[seq]) for seq in reversed(order)]
+        return [(seq, cards[seq]) for seq in reversed(order) if self._differs(seq, cards[seq])]
 
     def _moved(self, reader: LedgerReader) -> list[tuple[int, str]]:
         state, changed = self._state, []
@@ -247,11 +251,13 @@ class Feed:
             state.told.hear(seq, story)
             state.since = max(state.since or 0.0, story.moved_at)
             card = self._maker.card(seq, story)
-            if (seq in state.cards and state.cards[seq][1] != card) or (
-                seq not in state.cards and story.moved_at > since
-            ):
+            if self._differs(seq, card) and (seq in state.cards or story.moved_at > since):
                 changed.append((seq, card))
         return changed
+
+    def _differs(self, seq: int, card: str) -> bool:
+        known = self._state.cards.get(seq)
+        return known is None or known[1] != card
 
     def _charts(self) -> str | None:
         state, now = self._state, time.monotonic()
@@ -259,7 +265,7 @@ class Feed:
             return None
         made = embedded(charts_of(state.told.moments, state.standing.runs, state.standing.failures))
         took = time.monotonic() - now
-        state.charts_due = time.monotonic() + max(_CHARTS_EVERY, _CHARTS_SHARE * took)
+        state.charts_due = time.monotonic() + max(_CHARTS_EVERY * self._every, _CHARTS_SHARE * took)
         state.charts_stale = False
         return made
 

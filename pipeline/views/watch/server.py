@@ -16,7 +16,7 @@ from aiohttp import web
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.views.report.cards import embedded
 from pipeline.views.report.page import policy
-from pipeline.views.watch.feed import Feed, News, named_file
+from pipeline.views.watch.feed import EVERY, Feed, News, named_file
 
 HOST = "127.0.0.1"
 _STILL_HERE = 15.0
@@ -39,10 +39,11 @@ class Watch:
     Raises `UsageError` where the port is taken, or may not be used.
     """
 
-    def __init__(self, folder: Path, *, port: int = 0) -> None:
+    def __init__(self, folder: Path, *, port: int = 0, every: float = EVERY) -> None:
+        """`every` is how many seconds lie between two looks at the ledger, at least."""
         self._folder = folder
         self._port = port
-        self._feed = Feed(folder)
+        self._feed = Feed(folder, every)
         self._open = contextlib.AsyncExitStack()
 
     @property

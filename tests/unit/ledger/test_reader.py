@@ -145,3 +145,18 @@ async def test_a_story_has_every_moment_when_a_job_is_done(tmp_path: Path, make_
         assert (a.cost.amount, a.cost.currency, a.cost.estimated) == ("1.75", "CNY", False)
         assert (b.intent_at, b.noticed_at, b.cost) == (None, None, None)
         assert [story.record.job.job_id for _, story in reader.stories(after=first)] == ["b"]
+
+
+async def test_only_what_moved_is_told_when_somebody_asks_since_when(tmp_path: Path, make_job: MakeJob) -> None:
+    """That moment is included; the newest jobs come first, after those that failed or are unknown."""
+    async with await Ledger.open(tmp_path, run_id="r", at=1.0) as ledger:
+        await ledger.enroll([make_job(job_id) for job_id in "abcd"], "error", 2.0)
+        await submit(ledger, "a")
+        await ledger.refused("a", Failure(Stage.SUBMIT, "moderation", "no"), 6.0)
+        await submit(ledger, "c")
+        await ledger.accepted("c", TASK, 9.0)
+    with LedgerReader(tmp_path) as reader:
+        ids = {seq: story.record.job.job_id for seq, story in reader.stories()}
+        assert [story.record.job.job_id for _, story in reader.moved(9.0)] == ["c"]
+        assert [story.record.job.job_id for _, story in reader.moved(6.0)] == ["a", "c"]
+        assert [ids[seq] for seq in reader.newest(3)] == ["a", "c", "d"]

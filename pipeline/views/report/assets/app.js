@@ -233,5 +233,5 @@ function start() {
   });
 }
 
-startTheme(() => charts.draw());
+startTheme(() => charts.redraw());
 start();

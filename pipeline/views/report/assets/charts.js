@@ -21,6 +21,13 @@ class Charts {
     this.draw();
   }
 
+  /** Draws everything from nothing, in the colours of the moment. */
+  redraw() {
+    for (const chart of Object.values(this.drawn)) chart.destroy();
+    this.drawn = {};
+    this.draw();
+  }
+
   draw() {
     if (!this.data) return;
     this.paint = colours("ink", "muted", "line", "surface", "accent", ...STAGES.map(([, name]) => name), "done", "failed", "unknown");

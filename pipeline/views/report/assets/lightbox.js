@@ -65,8 +65,8 @@ class Lightbox {
     const files = job.files ?? [];
     if (!files.length) {
       const [picture] = picturesOf(job);
-      const words = make("p", "", job.failure ? job.failure[2] : `${STATES[job.state]}. There is no video yet.`);
-      $("stage").replaceChildren(...(picture ? [make("img", "", [], { src: picture, alt: `Input picture of ${job.id}` })] : []), words);
+      const words = job.failure ? (picture ? "" : "There is no video.") : `${STATES[job.state]}. There is no video yet.`;
+      $("stage").replaceChildren(...(picture ? [make("img", "", [], { src: picture, alt: `Input picture of ${job.id}` })] : []), ...(words ? [make("p", "", words)] : []));
       return;
     }
     const video = make("video", "", [], { controls: "", loop: "", playsinline: "", "aria-label": `Video of ${job.id}` });
