@@ -97,6 +97,7 @@ class Feed:
         self._maker = CardMaker(ServedLinks())
         self._reading = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._looked = False
         self.ended = False
 
     @property
@@ -117,6 +118,7 @@ class Feed:
             before = self._state.trouble
             found = await asyncio.to_thread(self._look)
             charts = await asyncio.to_thread(self._charts)
+            self._looked = True
             if found or charts or self._state.trouble != before:
                 self._take(found, charts)
 
@@ -146,7 +148,9 @@ class Feed:
         return News(self.step, state.figures, cards, charts, state.trouble)
 
     async def page(self) -> bytes:
-        """The whole page as of the latest step."""
+        """The whole page as of the latest step; the first one waits for the first look."""
+        if not self._looked:
+            await self.look()
         async with self._reading:
             return await asyncio.to_thread(self._page)
 

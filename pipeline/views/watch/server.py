@@ -54,7 +54,6 @@ class Watch:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self._port = await self._listen(stack)
-            await self._feed.look()
             reading = asyncio.create_task(self._feed.keep_reading())
             stack.push_async_callback(_ended, reading)
             stack.callback(self._feed.end)
