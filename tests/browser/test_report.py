@@ -203,6 +203,7 @@ def test_text_is_the_same_again_when_it_could_be_taken_for_a_template(page: Page
     jobs = [
         a_job("odd", input={"first_frame_url": "https://example.com/a.jpg", "prompt": odd}, output="a{b}/odd.mov"),
         a_job("take-r4"),
+        a_job("constructor", metadata={"constructor": 1}),
         a_job("x" * 128, model="Wan-AI/Wan2.2-T2V", input={"prompt": "no picture"}, parameters={}),
     ]
     Telling(tmp_path, jobs).close(at=1)
@@ -214,7 +215,7 @@ def test_text_is_the_same_again_when_it_could_be_taken_for_a_template(page: Page
     path = next(tmp_path.glob("*.crdownload"), tmp_path / f"{tmp_path.name}-reroll.jsonl")
     page.downloaded(tmp_path / f"{tmp_path.name}-reroll.jsonl")
     found = jobs_in(path)
-    assert list(found) == ["odd-r2", "take-r5", f"{'x' * 125}-r2"]
+    assert list(found) == ["odd-r2", "take-r5", "constructor-r2", f"{'x' * 125}-r2"]
     assert found["odd-r2"].input["prompt"] == odd
     assert found["odd-r2"].output == "a{b}/odd-r2.mov"
     assert found["odd-r2"].parameters["seed"] != 7
@@ -241,6 +242,9 @@ def test_text_stays_text_when_it_is_hostile(page: Page, tmp_path: Path) -> None:
     page.open(write_report(folder))
     assert page.text("h1") == folder.name
     assert page.text(f"{CARD.format(1)} .prompt") == HOSTILE
+    page.choose("#meta-key", "constructor")
+    assert page.ids() == ["a"]
+    page.choose("#meta-key", "")
     page.press("j", Keys.ENTER)
     assert HOSTILE in page.texts("#details dd")
     assert HOSTILE in page.texts("#details dt")

@@ -1,5 +1,6 @@
 """The batch as a page tells it: headline figures, cost and charts, as one value for JSON. Pure but for the reader."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -97,7 +98,7 @@ def _bought(story: Story) -> bool:
 
 def batch_facts(folder: Path, standing: Standing, told: Told, *, at: float, live: bool = False) -> dict[str, Any]:
     """Everything that the page says of the batch as a whole; `at` is now, in Unix seconds."""
-    name = folder.absolute().name
+    name = Path(os.path.abspath(folder)).name or "batch"  # noqa: PTH100 - `..` has a name, whatever links there are
     return {
         "name": name,
         "folder": str(folder),
@@ -127,5 +128,5 @@ def figures(standing: Standing, told: Told, *, at: float) -> dict[str, Any]:
         "unpriced": told.unpriced(),
         "saved": [jobs, size],
         "takes": told.takes,
-        "typical": quantiles(told.moments.times()[1]),
+        "typical": quantiles(told.moments.generated()),
     }

@@ -170,6 +170,10 @@ class Moments:
         submit, generate, notice, download = (sorted(t for t in column if t == t) for column in self._columns[7:])
         return submit, generate, notice, download
 
+    def generated(self) -> list[float]:
+        """The seconds that all tasks took, sorted."""
+        return sorted(seconds for seconds in self._columns[8] if seconds == seconds)
+
     def generated_by_kind(self) -> dict[str, list[float]]:
         """The seconds that the tasks of each kind took, each list sorted."""
         names = list(self._names)

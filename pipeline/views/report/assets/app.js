@@ -66,7 +66,7 @@ function offer(select, everything, values) {
 function offerMetaValues() {
   const values = new Set();
   for (const job of jobs.values()) {
-    const value = job.metadata?.[wish.metaKey];
+    const value = own(job.metadata, wish.metaKey);
     if (value !== undefined && values.size < 200) values.add(shown(value));
   }
   $("meta-values").replaceChildren(...[...values].sort(COLLATOR.compare).map((value) => make("option", "", [], { value })));
@@ -110,7 +110,7 @@ function marksChanged() {
   memory.set(`marks ${batch.key}`, JSON.stringify([...marks]));
   gallery.showMarks();
   lightbox.showMark();
-  showTray();
+  showTray("");
   refreshFilters();
   if (wish.states.has("marked")) refresh();
 }
@@ -119,7 +119,10 @@ function markedJobs() {
   return [...jobs.values()].filter(isMarked);
 }
 
-function showTray(said = "") {
+let exported = ""; // what was said of the last export, until the marks are others
+
+function showTray(said = exported) {
+  exported = said;
   const chosen = markedJobs();
   $("tray").hidden = chosen.length === 0;
   const cut = chosen.filter((job) => job.cut).length;

@@ -52,14 +52,13 @@ class Charts {
     if (nothing) {
       there?.destroy();
       delete this.drawn[name];
-    } else if (there) {
+    } else if (there && sameSets(there.data.datasets, wanted.config.data.datasets)) {
       there.options = wanted.config.options;
       there.data.labels = wanted.config.data.labels;
-      wanted.config.data.datasets.forEach((set, place) => {
-        there.data.datasets[place] = Object.assign(there.data.datasets[place] ?? {}, set);
-      });
+      there.data.datasets.forEach((set, place) => Object.assign(set, wanted.config.data.datasets[place]));
       there.update("none");
     } else {
+      there?.destroy();
       this.drawn[name] = new Chart(canvas, wanted.config);
     }
   }
@@ -176,6 +175,7 @@ class Charts {
   }
 }
 
+const sameSets = (before, after) => before.length === after.length && before.every((set, place) => set.label === after[place].label);
 const isTen = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
 const clipped = (text, limit) => (text.length > limit ? `${text.slice(0, limit - 1)}…` : text);
 

@@ -54,6 +54,9 @@ const shown = (value) => (typeof value === "string" ? value : JSON.stringify(val
 /** A word of a command line. */
 const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
+/** An object's own value: texts of a batch may be called `constructor`. */
+const own = (object, name) => (object && Object.hasOwn(object, name) ? object[name] : undefined);
+
 const isEmpty = (value) => value === undefined || value === null || Object.keys(value).length === 0;
 
 /** Remembered by this browser, where it may. */

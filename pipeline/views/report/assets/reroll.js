@@ -12,7 +12,7 @@ function rerollManifest(jobs, knownIds, takes) {
 
 function rerolled(job, taken, takes) {
   const base = job.id.replace(/-r[1-9]\d{0,5}$/, "");
-  let number = (takes[base] ?? 1) + 1;
+  let number = (own(takes, base) ?? 1) + 1;
   while (taken.has(idOf(base, number))) number += 1;
   taken.add(idOf(base, number));
   const request = structuredClone({ input: job.input ?? {}, parameters: job.parameters ?? {} });

@@ -49,6 +49,6 @@ function selected(jobs, wish) {
 }
 
 function matchesMeta(job, { metaKey, metaValue }) {
-  const value = job.metadata?.[metaKey];
+  const value = own(job.metadata, metaKey);
   return value !== undefined && (!metaValue || shown(value).toLowerCase().includes(metaValue.toLowerCase()));
 }
