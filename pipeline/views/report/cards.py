@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.catalog import Catalog
+from pipeline.catalog import Catalog, Entry, check_request
 from pipeline.core.jobs import Job
 from pipeline.ledger import Story
-from pipeline.manifest.seeds import Seeds, seeds_of
+from pipeline.manifest.seeds import LARGEST_SEED, Seeds, seeds_of
 from pipeline.views.report.links import Links
 from pipeline.views.report.moments import moment_of
 
@@ -21,6 +21,7 @@ LONGEST_TEXT = 20_000
 """Characters of a single text; a picture that stands in a manifest as Base64 is cut to its beginning."""
 LONGEST_CARD = 60_000
 """Characters of all texts of a job together."""
+_SEED = "parameters.seed"
 _SHOWN_OF_CUT = 200
 _EXACT = 2**53
 """Above it, a browser's numbers are no longer every whole number; such a one is shown as text."""
@@ -129,19 +130,27 @@ class _SeedRanges:
         self._known: dict[object, list[int] | None] = {}
 
     def of(self, job: Job) -> list[int] | None:
-        """The lowest and the highest; None where the model is not known to have a seed."""
+        """The lowest and the highest; None where the model, or this form of request, is not known to have a seed."""
         shape = (job.model, _names(job.input), _names(job.parameters))
         if shape not in self._known:
             self._known[shape] = self._range(job)
         return self._known[shape]
 
     def _range(self, job: Job) -> list[int] | None:
-        request = {"model": job.model, "input": {}, "parameters": {}}
-        entry = self._catalog.entry_for(job.model, {"input": job.input, "parameters": job.parameters})
-        seeds = seeds_of(request, entry.field_at("parameters.seed") if entry else None, {})
-        if seeds is None and "seed" in job.parameters:  # a model of the user's own catalog
-            seeds = Seeds(1, 1, 2**31 - 1)
+        request = {"model": job.model, "input": job.input, "parameters": job.parameters}
+        entry = self._catalog.entry_for(job.model, request)
+        seeds = seeds_of({**request, "input": {}, "parameters": {}}, entry.field_at(_SEED) if entry else None, {})
+        if "seed" in job.parameters:
+            seeds = seeds or Seeds(1, 1, LARGEST_SEED)  # a model of the user's own catalog
+        elif seeds and entry and not _suits(entry, request, seeds.low):
+            return None
         return [seeds.low, seeds.high] if seeds else None
+
+
+def _suits(entry: Entry, request: Mapping[str, Any], seed: int) -> bool:
+    """Whether the catalog has nothing against a seed in this request; older forms of a model know none."""
+    seeded = {**request, "parameters": {**request["parameters"], "seed": seed}}
+    return all(finding.path != _SEED for finding in check_request(entry, seeded))
 
 
 def _names(values: Iterable[str]) -> tuple[str, ...]:

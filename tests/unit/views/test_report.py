@@ -241,15 +241,17 @@ def test_the_gallery_is_bounded_when_a_batch_is_very_large(tmp_path: Path) -> No
 
 
 def test_seeds_are_offered_when_the_model_has_them(tmp_path: Path) -> None:
-    """By the catalog; a model that it does not know has a seed where its job has one."""
+    """By the catalog, for this form of request; a model that it does not know has a seed where its job has one."""
     jobs = [
         a_job("known"),
+        a_job("first-form", input={"image_url": "https://example.com/a.jpg", "prompt": "p"}, parameters={}),
         a_job("without", model="own/model", parameters={}, output="b.mp4"),
         a_job("own", model="own/model", output="c.mp4"),
     ]
     Telling(tmp_path, jobs).close(1)
     _, cards = data_of(write_report(tmp_path))
     assert cards["known"]["seeds"] == [1, 2147483647]
+    assert "seeds" not in cards["first-form"]
     assert "seeds" not in cards["without"]
     assert cards["own"]["seeds"] == [1, 2147483647]
 

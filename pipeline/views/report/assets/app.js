@@ -138,11 +138,12 @@ $("unmark").addEventListener("click", () => {
   marksChanged();
 });
 $("export").addEventListener("click", () => {
-  const { text, written, skipped } = rerollManifest(markedJobs(), jobs.keys(), batch.takes);
+  const { text, written, seedless, skipped } = rerollManifest(markedJobs(), jobs.keys(), batch.takes);
   if (!written) return showTray("too large to export; write their re-roll by hand");
   const name = `${batch.name.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[.-]+/, "") || "batch"}-reroll.jsonl`;
   download(name, text);
-  return showTray(`${name}: ${many(written, "job")}${skipped ? `, ${count(skipped)} left out` : ""}`);
+  const notes = [seedless && `${count(seedless)} with the service's own seed`, skipped && `${count(skipped)} left out`].filter(Boolean);
+  return showTray([`${name}: ${many(written, "job")}`, ...notes].join(", "));
 });
 
 // -- keys

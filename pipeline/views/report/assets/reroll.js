@@ -2,12 +2,13 @@
 
 const LONGEST_ID = 128;
 
-/** JSONL for `pipeline validate` and `run`, and how many of the jobs could not be written. */
+/** JSONL for `pipeline validate` and `run`; how many jobs it has, how many have no seed, and how many were left out. */
 function rerollManifest(jobs, knownIds, takes) {
   const taken = new Set(knownIds);
   const whole = jobs.filter((job) => !job.cut);
   const lines = whole.map((job) => JSON.stringify(rerolled(job, taken, takes)));
-  return { text: lines.map((line) => `${line}\n`).join(""), written: lines.length, skipped: jobs.length - whole.length };
+  const seedless = whole.filter((job) => !job.seeds).length;
+  return { text: lines.map((line) => `${line}\n`).join(""), written: lines.length, seedless, skipped: jobs.length - whole.length };
 }
 
 function rerolled(job, taken, takes) {
