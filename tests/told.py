@@ -109,16 +109,19 @@ def many_jobs(number: int, make: Callable[[int], dict[str, Any]] = lambda _numbe
         yield a_job(f"shot-{one:05}", parameters=given, metadata=metadata, **make(one))
 
 
-def a_large_batch(folder: Path, number: int) -> None:
-    """Nearly all done, one in fifty failed, the last ones under way; a hundred at the same time."""
+def a_large_batch(folder: Path, number: int, *, file: str = "") -> None:
+    """Nearly all done, one in fifty failed, the last ones under way; a hundred at the same time.
+
+    With `file`, all have the same video.
+    """
     told = Telling(folder, many_jobs(number))
     with transaction(told.connection):
         for one in range(number):
-            _lead(told, f"shot-{one:05}", one, number)
+            _lead(told, f"shot-{one:05}", one, number, file)
     told.close()
 
 
-def _lead(told: Telling, job_id: str, one: int, number: int) -> None:
+def _lead(told: Telling, job_id: str, one: int, number: int, file: str) -> None:
     begins = one * 0.6
     if one >= number - 30:
         return
@@ -129,4 +132,4 @@ def _lead(told: Telling, job_id: str, one: int, number: int) -> None:
     elif one % 997 == 3:
         told.lost(job_id, begins)
     else:
-        told.done(job_id, begins, took=50.0 + one * 7919 % 31)
+        told.done(job_id, begins, took=50.0 + one * 7919 % 31, file=file)

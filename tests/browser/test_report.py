@@ -259,14 +259,14 @@ def test_text_stays_text_when_it_is_hostile(page: Page, tmp_path: Path) -> None:
 
 def test_few_cards_are_in_the_document_when_there_are_thousands(page: Page, tmp_path: Path) -> None:
     """5,000 jobs are scrolled through from end to end with some dozens of cards, and the last one can be reached."""
-    a_large_batch(tmp_path, 5000)
+    page.device(1280, 900)
+    a_large_batch(tmp_path, 5000, file="videos/one.mp4")
     (tmp_path / "videos").mkdir()
-    for number in range(5000):
-        (tmp_path / f"videos/shot-{number:05}.mp4").symlink_to(ROOT / "pipeline/emulator/tiny.mp4")
+    (tmp_path / "videos/one.mp4").write_bytes((ROOT / "pipeline/emulator/tiny.mp4").read_bytes())
     page.open(write_report(tmp_path))
     most = page.js(
         "new Promise((done) => { let most = 0, at = 0; const end = document.documentElement.scrollHeight;"
-        " (function step() { most = Math.max(most, document.querySelectorAll('.card').length); at += end / 100;"
+        " (function step() { most = Math.max(most, document.querySelectorAll('.card').length); at += end / 60;"
         " scrollTo(0, at); at < end ? requestAnimationFrame(step) : done(most); })(); })"
     )
     assert 0 < most < 80

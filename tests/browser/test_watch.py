@@ -31,7 +31,7 @@ def watched(tmp_path: Path) -> Iterator[str]:
     assert watching.returncode == 0
 
 
-def test_the_page_follows_when_a_batch_runs(page: Page, tmp_path: Path, watched: str) -> None:
+def test_the_page_follows_when_a_batch_runs(watched: str, page: Page, tmp_path: Path) -> None:
     """It is open before the run begins, is told of every change without being loaded anew, and plays what comes."""
     page.device(1280, 2000)
     (tmp_path / "shots.yaml").write_text(MANIFEST.replace("PICTURES", str(ROOT / "configs/pictures")))

@@ -11,7 +11,9 @@ function make(tag, className = "", children = [], attributes = {}) {
   return made;
 }
 
-const count = (number) => number.toLocaleString("en");
+const WHOLE = new Intl.NumberFormat("en");
+const MONEY = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const count = (number) => WHOLE.format(number);
 const many = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 /** `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min` from seconds. */
@@ -45,7 +47,7 @@ const moment = (seconds) => (seconds ? `${date(seconds, DAY)}, ${date(seconds, S
 /** An amount as people read it: two places where it has more than it needs. */
 const amount = (text) => {
   const value = Number(text);
-  return value !== 0 && value < 0.01 ? text : value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  return value !== 0 && value < 0.01 ? text : MONEY.format(value);
 };
 
 /** Values of a manifest in a few words. */

@@ -4,7 +4,9 @@ const GAP = 20;
 const NARROWEST = 268; // pixels of a card
 const TEXT_HEIGHT = 124;
 const BEYOND = 700; // pixels above and below the window that are drawn already
-const SETTLED = 70; // milliseconds without scrolling after which pictures and videos are fetched
+const SETTLED = 120; // milliseconds without scrolling after which pictures and videos are fetched
+const AT_ONCE = 4; // videos whose first frame is fetched before the page may breathe
+const BREATH = 40; // milliseconds
 
 class Gallery {
   /** `open` is called with a place in the gallery, `mark` with a job, `isMarked` answers for one. */
@@ -61,6 +63,7 @@ class Gallery {
     if (focused && this.there.get(focused.id)?.contains(document.activeElement)) places.set(focused.id, this.current);
     for (const [id, card] of this.there) if (!places.has(id)) this.release(id, card);
     for (const [id, place] of places) this.place(id, place);
+    for (const card of this.spare.splice(0)) card.remove();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.fetchMedia(), SETTLED);
   }
@@ -68,9 +71,8 @@ class Gallery {
   place(id, place) {
     let card = this.there.get(id);
     if (!card) {
-      card = this.spare.pop() ?? this.build();
+      card = this.spare.pop() ?? this.box.appendChild(this.build());
       this.there.set(id, card);
-      this.box.append(card);
     }
     const job = this.jobs[place];
     if (card.job !== job) this.fill(card, job);
@@ -103,12 +105,12 @@ class Gallery {
     return card;
   }
 
+  /** The card may show another job from now on; what no job wants is taken out of the document when all are placed. */
   release(id, card) {
     this.there.delete(id);
     this.unload(card);
     card.job = null;
-    card.remove();
-    if (this.spare.length < 60) this.spare.push(card);
+    this.spare.push(card);
   }
 
   fill(card, job) {
@@ -140,14 +142,21 @@ class Gallery {
   }
 
   fetchMedia() {
+    let clips = 0;
     for (const card of this.there.values()) {
       if (card.loaded) continue;
-      card.loaded = true;
       card.sources = picturesOf(card.job);
       const still = card.sources.shift();
+      const wantsClip = !still && card.job.files?.length;
+      if (wantsClip && clips === AT_ONCE) {
+        this.timer = setTimeout(() => this.fetchMedia(), BREATH);
+        return;
+      }
+      card.loaded = true;
       card.still.hidden = !still;
       if (still) card.still.src = still;
-      else if (card.job.files?.length) this.loadClip(card, "metadata");
+      else if (wantsClip) this.loadClip(card, "metadata");
+      clips += wantsClip ? 1 : 0;
     }
   }
 
