@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.jobs import JobState
-from pipeline.ledger import LEDGER_NAME, LedgerReader
+from pipeline.ledger import LEDGER_NAME, LedgerReader, Story
 from pipeline.views.report.batch import NOTHING, SHOWN, Standing, Told, batch_facts, figures
 from pipeline.views.report.cards import CardMaker, embedded
 from pipeline.views.report.charts import charts_of
@@ -197,6 +197,9 @@ class Feed:
         except PipelineError as error:
             self._state.trouble = error.message
             return None
+        except Exception as error:  # noqa: BLE001 - a bug of ours is shown to whoever watches, and the next look may do
+            self._state.trouble = f"a bug: {type(error).__name__}: {error}"
+            return None
         self._state.stamp = stamp
         self._state.trouble = ""
         return found
@@ -238,26 +241,29 @@ class Feed:
         return _Look()
 
     def _everything(self, reader: LedgerReader) -> list[tuple[int, str]]:
-        state, cards = self._state, {}
         order = reader.newest(SHOWN)
         wanted = set(order)
-        for seq, story in reader.stories():
-            state.told.hear(seq, story)
-            state.since = max(state.since or 0.0, story.moved_at)
-            if seq in wanted:
-                cards[seq] = self._maker.card(seq, story)
+        cards = {seq: self._maker.card(seq, story) for seq, story in self._heard(reader.stories()) if seq in wanted}
         return [(seq, cards[seq]) for seq in reversed(order) if self._differs(seq, cards[seq])]
 
     def _moved(self, reader: LedgerReader) -> list[tuple[int, str]]:
         state, changed = self._state, []
         since = state.since or 0.0
-        for seq, story in reader.moved(since):
-            state.told.hear(seq, story)
-            state.since = max(state.since or 0.0, story.moved_at)
+        for seq, story in self._heard(reader.moved(since)):
             card = self._maker.card(seq, story)
             if self._differs(seq, card) and (seq in state.cards or story.moved_at > since):
                 changed.append((seq, card))
         return changed
+
+    def _heard(self, stories: Iterator[tuple[int, Story]]) -> Iterator[tuple[int, Story]]:
+        """The stories, taken into account. `since` moves on after the last one only, so that none is passed over."""
+        state = self._state
+        latest = state.since
+        for seq, story in stories:
+            state.told.hear(seq, story)
+            latest = max(latest or 0.0, story.moved_at)
+            yield seq, story
+        state.since = latest
 
     def _differs(self, seq: int, card: str) -> bool:
         known = self._state.cards.get(seq)

@@ -35,6 +35,13 @@ async def after_of(session: aiohttp.ClientSession, url: str) -> str:
     return found[1]
 
 
+def put(path: Path, content: bytes) -> None:
+    """Another file in the place of one, in a single step."""
+    beside = path.with_name("beside")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
 class Listener:
     """A client of the events."""
 
@@ -173,16 +180,33 @@ async def test_it_goes_on_when_the_ledger_cannot_be_read_for_a_while(
         after = await after_of(session, watch.url)
         async with session.get(f"{watch.url}events?after={after}") as answer:
             listener = Listener(answer)
-            ledger.write_bytes(b"no ledger" * 1000)
+            put(ledger, b"no ledger" * 1000)
             news = await listener.next()
             while not news["trouble"]:
                 news = await listener.next()
             assert "is damaged" in news["trouble"]
             assert news["figures"]["counts"]["done"] == 1
-            ledger.write_bytes(whole)
+            put(ledger, whole)
             while news["trouble"]:
                 news = await listener.next()
             assert news["figures"]["counts"]["done"] == 1
+
+
+async def test_a_bug_is_shown_when_a_job_cannot_be_told(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """Watching goes on, and the page says what is wrong."""
+    told = Telling(tmp_path, many_jobs(2))
+    async with Watch(tmp_path, every=OFTEN) as watch:
+        after = await after_of(session, watch.url)
+        async with session.get(f"{watch.url}events?after={after}") as answer:
+            listener = Listener(answer)
+            told.connection.execute("""UPDATE jobs SET spec = '{"model": 1}', moved_at = moved_at + 1 WHERE seq = 1""")
+            news = await listener.next()
+            while not news["trouble"]:
+                news = await listener.next()
+            assert "a bug: ValidationError" in news["trouble"]
+        async with session.get(watch.url) as page:
+            assert page.status == 200
+    told.close()
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1:1", "", "localhost"])
