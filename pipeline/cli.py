@@ -204,7 +204,7 @@ def run(
     """
     _import_beside("pipeline.modelverse.client")
     from pipeline.foreground import Order, conduct
-    from pipeline.views.summary import Commands, summary_lines
+    from pipeline.views.summary import Commands, spoken_lines
 
     if not rehearse and (speed is not None or scenario is not None):
         raise click.UsageError("--speed and --scenario belong to --rehearse")
@@ -221,9 +221,13 @@ def run(
         verbose=shell.verbose,
     )
     ending = conduct(order, sys.stderr)
-    lines = summary_lines(ending, Commands(_program(), _same_run(shell), shlex.quote(ending.folder)))
+    plan = shlex.join(
+        ["plan", manifest, *(["-o", str(output)] if output else []), *(["-c", str(config)] if config else [])]
+    )
+    unselected = _same_run(shell, without="--select") if "select" in order.flags else ""
+    commands = Commands(_program(), _same_run(shell), shlex.quote(ending.folder), plan, unselected)
     with contextlib.suppress(BrokenPipeError):  # the exit code is the run's, whoever reads its summary
-        _print_all(lines[-1:] if quiet else lines)
+        _print_all(spoken_lines(ending, commands, quiet=quiet, terminal=sys.stdout.isatty()))
     return ending.exit_code
 
 
@@ -611,9 +615,13 @@ def _program() -> str:
     return Path(called).name if found and Path(found).resolve() == Path(called).resolve() else shlex.quote(called)
 
 
-def _same_run(shell: Shell) -> str:
-    """The command as it was typed, without what would buy again what has ended meanwhile."""
-    return shlex.join(argument for argument in shell.arguments if argument not in _BUYING_AGAIN)
+def _same_run(shell: Shell, without: str | None = None) -> str:
+    """The command as it was typed, without what would buy again what has ended meanwhile, and without an option."""
+    kept = [argument for argument in shell.arguments if argument not in _BUYING_AGAIN]
+    if without in kept:
+        place = kept.index(without)
+        del kept[place : place + 2]
+    return shlex.join(argument for argument in kept if not (without and argument.startswith(f"{without}=")))
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

@@ -13,17 +13,21 @@ from types import FrameType
 from typing import Any, TextIO
 
 from pipeline.api import REHEARSAL_SPEED, Run, examine
-from pipeline.core.events import BatchPriced, Event
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import BatchPriced, BatchStarted, Event, JobMoved
+from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending
 from pipeline.engine.batch import Summary
+from pipeline.engine.durations import KEY, recollect
 from pipeline.folder import default_folder, run_folder
 from pipeline.ledger import LedgerReader
 from pipeline.manifest import open_manifest
-from pipeline.settings import config_file_layer, read_api_key, settings_for
+from pipeline.settings import Settings, config_file_layer, read_api_key, settings_for
 from pipeline.views.plan import priced_lines
 from pipeline.views.progress import keep_drawing
 from pipeline.views.screen import Screen, open_screen
-from pipeline.views.summary import SHOWN, Ending
+from pipeline.views.summary import SHOWN, Ending, Harvest
+from pipeline.views.tally import Subject, nothing_to_do
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -57,48 +61,113 @@ def conduct(order: Order, stream: TextIO) -> Ending:
         folder = order.output or default_folder(manifest.name)
         examined = examine(manifest, run_folder(folder, rehearse=order.rehearse))
         settings = settings_for(manifest.run, manifest.file, order.flags, config)
-        screen = open_screen(stream, settings, quiet=order.quiet, verbose=order.verbose)
-        totals = Totals(screen, rehearsal=order.rehearse, prices_as_of=manifest.catalog.prices_as_of)
-        run = Run(
-            manifest,
-            folder,
-            examined=examined,
-            settings=settings,
-            api_key=None if order.rehearse else read_api_key(order.api_key_file),
-            rehearse=order.rehearse,
-            speed=REHEARSAL_SPEED if order.speed is None else order.speed,
-            scenario=order.scenario,
-            listener=totals.hear,
+        subject = _subject(order, manifest.file, run_folder(folder, rehearse=order.rehearse), settings)
+        screen = open_screen(stream, settings, quiet=order.quiet, verbose=order.verbose, subject=subject)
+        warned = order.verbose or not order.rehearse  # the warnings speak of the real service
+        opening = Opening(
+            screen,
+            examined.reading.warnings if warned else (),
+            rehearsal=order.rehearse,
+            verbose=order.verbose,
+            prices_as_of=manifest.catalog.prices_as_of,
         )
-        if order.verbose or not order.rehearse:  # the warnings speak of the real service
-            for warning in examined.reading.warnings:
-                screen.warn(warning)
-        began = time.monotonic()
-        summary = asyncio.run(_see_through(run, screen))
-        return _ending(run.folder, summary, time.monotonic() - began, totals)
+        with contextlib.closing(screen), contextlib.closing(opening):
+            run = Run(
+                manifest,
+                folder,
+                examined=examined,
+                settings=settings,
+                api_key=None if order.rehearse else read_api_key(order.api_key_file),
+                rehearse=order.rehearse,
+                speed=_speed(order),
+                scenario=order.scenario,
+                listener=opening.hear,
+            )
+            began = time.monotonic()
+            summary = asyncio.run(_see_through(run, screen))
+            return _ending(run.folder, summary, time.monotonic() - began, opening, settings)
 
 
-class Totals:
-    """Says first what a run is about to buy, and hands everything that happens on to the screen."""
+class Opening:
+    """Hears a run: holds back what it begins with until it is known whether there is anything to do, and then counts.
 
-    def __init__(self, screen: Screen, *, rehearsal: bool, prices_as_of: str) -> None:
+    A run with nothing to do says nothing of warnings and prices, unless somebody wants to know everything.
+    """
+
+    def __init__(
+        self, screen: Screen, warnings: Sequence[str], *, rehearsal: bool, verbose: bool, prices_as_of: str
+    ) -> None:
         self._screen = screen
+        self._warnings = warnings
+        self._verbose = verbose
         self.prices_as_of = prices_as_of
+        self._held: list[Event] | None = []
         self.rehearsal = rehearsal
         self.before: Sequence[Spending] = ()
         """What the folder had come to when the run began."""
+        self.idle = False
+        """There is nothing to submit and nothing to collect."""
+        self.harvest = Harvest()
 
     def hear(self, event: Event) -> None:
         """A listener of the run."""
+        if isinstance(event, JobMoved) and event.outcome is not None:
+            self._reap(event)
+        if self._held is None:
+            self._screen.hear(event)
+            return
+        self._held.append(event)
         if isinstance(event, BatchPriced):
             self.before = event.spending
-            for line in priced_lines(event, rehearsal=self.rehearsal, prices_as_of=self.prices_as_of):
-                self._screen.say(line)
-        self._screen.hear(event)
+        elif isinstance(event, BatchStarted):
+            self.idle = nothing_to_do(event)
+            self._speak(told=self._verbose or not self.idle)
+
+    def close(self) -> None:
+        """Say what was held back, where the run ended before it had begun."""
+        if self._held is not None:
+            self._speak(told=True)
+
+    def _speak(self, *, told: bool) -> None:
+        held, self._held = self._held or [], None
+        for warning in self._warnings if told else ():
+            self._screen.warn(warning)
+        for event in held:
+            if isinstance(event, BatchPriced) and told:
+                for line in priced_lines(event, rehearsal=self.rehearsal, prices_as_of=self.prices_as_of):
+                    self._screen.say(line)
+            self._screen.hear(event)
+
+    def _reap(self, event: JobMoved) -> None:
+        harvest, files = self.harvest, event.outcome.files if event.outcome else ()
+        harvest.ended[event.state] = harvest.ended.get(event.state, 0) + 1
+        harvest.videos += len(files)
+        harvest.bytes += sum(file.bytes for file in files)
 
 
-def _ending(folder: Path, summary: Summary, elapsed: float, totals: Totals) -> Ending:
+def _subject(order: Order, manifest: str, folder: Path, settings: Settings) -> Subject:
+    """What the screen says of the run, with what an earlier run has learned about its tasks."""
+    medians: dict[str, float | None] = {}
+    with contextlib.suppress(PipelineError), LedgerReader(folder) as reader:  # no batch yet: nothing is learned
+        medians = {name: kind.total.curve.median for name, kind in recollect(reader.recall(KEY)).items()}
+    return Subject(
+        manifest,
+        str(folder),
+        rehearsal=order.rehearse,
+        speed=_speed(order) if order.rehearse else 1.0,
+        downloads=settings.downloads,
+        learned=medians.get,
+    )
+
+
+def _speed(order: Order) -> float:
+    return REHEARSAL_SPEED if order.speed is None else order.speed
+
+
+def _ending(folder: Path, summary: Summary, elapsed: float, opening: Opening, settings: Settings) -> Ending:
     """With what the ledger has to say about it; seconds."""
+    remaining = sum(number for state, number in summary.counts.items() if not state.ended)
+    only_queued = remaining > 0 and remaining == summary.counts.get(JobState.QUEUED)
     with LedgerReader(folder) as reader:
         return Ending(
             exit_code=summary.exit_code,
@@ -109,9 +178,17 @@ def _ending(folder: Path, summary: Summary, elapsed: float, totals: Totals) -> E
             failures=reader.failures(),
             unknown=list(islice(reader.unknown(), SHOWN)),
             spending=reader.spending() or (),
-            spent_before=totals.before,
-            prices_as_of=totals.prices_as_of,
-            rehearsal=totals.rehearsal,
+            spent_before=opening.before,
+            prices_as_of=opening.prices_as_of,
+            rehearsal=opening.rehearsal,
+            harvest=opening.harvest,
+            idle=opening.idle,
+            stop_reasons=[stop.reason for stop in summary.stops],
+            all_selected_ended=only_queued
+            and not summary.stops
+            and settings.select is not None
+            and settings.limit is None,
+            has_report=(folder / "report.html").is_file(),
         )
 
 
@@ -124,7 +201,7 @@ async def _see_through(run: Run, screen: Screen) -> Summary:
                 return await run.summary()
             finally:
                 drawing.cancel()
-                screen.progress.close()
+                screen.close()
 
 
 class SignalsToStop:

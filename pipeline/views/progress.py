@@ -1,24 +1,32 @@
-"""Progress on stderr: a live line or two on a terminal, a plain line now and then elsewhere, or nothing."""
+"""Progress on stderr: one calm screen on a terminal, a plain line now and then elsewhere, or nothing."""
 
 import asyncio
-import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import Literal, Protocol, TextIO
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from pipeline.core.events import BatchEnded, BatchStarted, Event
 from pipeline.core.jobs import JobState
-from pipeline.views.tally import Standing, Tally
-from pipeline.views.text import cells, clock, cut, many, printable
+from pipeline.views.outlet import Outlet
+from pipeline.views.picture import Line, cost_text, last_picture, picture, plainly, speed_text, words
+from pipeline.views.tally import Standing, Subject, Tally, nothing_to_do
+from pipeline.views.text import cells, clock, many, printable, roughly
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.segment import Segment
 
 PLAIN_EVERY = 15.0
 """Seconds between two plain lines, at least."""
 LIVE_EVERY = 0.25
-"""Seconds between two drawings of the live lines."""
+"""Seconds between two drawings of the live view."""
 
-_ASCII = str.maketrans("━╌…", "#-~")
-"""For terminals that know no other characters."""
+_SHARE = 3 / 4
+"""Of the terminal's rows that the live view takes at most: the rest is for lines that stay."""
+_HELD = 5000
+"""Lines that wait for a terminal that is held; more are lost."""
 
 Kind = Literal["auto", "rich", "plain", "none"]
 
@@ -49,7 +57,7 @@ class Progress(Protocol):
         """Leave the screen in order."""
 
 
-# -- drawing: pure -----------------------------------------------------------------------------------------------------
+# -- words: pure -------------------------------------------------------------------------------------------------------
 
 
 def counts_text(standing: Standing) -> str:
@@ -64,152 +72,172 @@ def counts_text(standing: Standing) -> str:
 
 def plain_line(standing: Standing) -> str:
     """The batch in one line of any length, for logs."""
-    parts = [f"{clock(standing.elapsed)}  {many(standing.total, 'job')}: {counts_text(standing)}"]
-    return "; ".join(parts + _left(standing) + _remarks(standing))
+    said = [f"{clock(standing.elapsed)}  {many(standing.total, 'job')}: {counts_text(standing)}"]
+    said += [] if standing.eta is None else [f"about {roughly(standing.eta)} left"]
+    said += [text] if (text := speed_text(standing).removeprefix("; ")) else []
+    if standing.slots is not None and standing.slots != standing.slots_wanted:
+        said.append(f"{many(standing.slots, 'slot')} allowed")
+    if standing.money and not standing.subject.rehearsal:
+        said.append(cost_text(standing))
+    return "; ".join([*said, printable(standing.note)] if standing.note else said)
 
 
-def live_lines(standing: Standing, width: int) -> str:
-    """The batch in two lines of at most `width` cells: how far it is, and what is going on."""
-    share = "  ".join([f" {standing.ended:,}/{standing.total:,}", clock(standing.elapsed), *_left(standing)])
-    room = max(0, min(40, width - len(share)))
-    filled = room * standing.ended // standing.total if standing.total else 0
-    first = "━" * filled + "╌" * (room - filled) + share
-    second = "; ".join([counts_text(standing), *_remarks(standing)])
-    return f"{cut(first.lstrip(), width)}\n{cut(second, width)}"
-
-
-def rows(picture: str, width: int) -> int:
+def rows(lines: Sequence[str], width: int) -> int:
     """Rows that the lines of a picture take on a terminal that wraps them at `width` cells."""
-    return sum(max(1, -(-cells(line) // width)) for line in picture.splitlines())
-
-
-def _left(standing: Standing) -> list[str]:
-    return [] if standing.eta is None else [f"about {clock(standing.eta)} left"]
-
-
-def _remarks(standing: Standing) -> list[str]:
-    remarks = [] if standing.slots is None else [f"{many(standing.slots, 'slot')} allowed"]
-    return [*remarks, printable(standing.note)] if standing.note else remarks
+    return sum(max(1, -(-cells(line) // width)) for line in lines)
 
 
 # -- the three kinds ---------------------------------------------------------------------------------------------------
 
 
 class PlainProgress:
-    """A line at the start, when the last job has been submitted, every quarter of a minute, and where a run ended."""
+    """A line at the start, at each change of phase, every quarter of a minute, and where a run ended.
 
-    def __init__(self, write: Callable[[str], None], get_time: Callable[[], float] = time.monotonic) -> None:
-        self._write = write
+    The phases: jobs are submitted, the last tasks run, the last videos are fetched, and the run stops early.
+    """
+
+    def __init__(
+        self, stream: TextIO | Outlet, get_time: Callable[[], float] = time.monotonic, subject: Subject | None = None
+    ) -> None:
+        self._outlet = stream if isinstance(stream, Outlet) else Outlet(stream)
         self._get_time = get_time
-        self._tally = Tally(get_time)
+        self._tally = Tally(get_time, subject)
         self._due = float("inf")
-        self._queued = False
+        self._phase = 0
         self._drawn: Mapping[JobState, int] = {}
 
     def hear(self, event: Event) -> None:
         self._tally.hear(event)
-        match event:
-            case BatchStarted():
-                self._queued = event.to_submit > 0
+        if isinstance(event, BatchStarted):
+            if not nothing_to_do(event):
+                self._phase = self._tally.phase
                 self._draw()
-            case BatchEnded():
-                if self._tally.standing().counts != self._drawn:
-                    self._draw()
-                self._due = float("inf")
-            case _ if self._queued and not self._tally.queued:
-                self._queued = False
+        elif isinstance(event, BatchEnded):
+            if self._due < float("inf") and self._tally.standing().counts != self._drawn:
                 self._draw()
+            self._due = float("inf")
+        elif self._due < float("inf") and self._tally.phase > self._phase:
+            self._phase = self._tally.phase
+            self._draw()
 
     def tick(self) -> None:
         if self._get_time() >= self._due:
             self._draw()
 
     def line(self, text: str) -> None:
-        self._write(text)
+        self._outlet.write(text + "\n")
+        self._outlet.flush()
 
     def close(self) -> None:
-        """Nothing is left to be tidied up."""
+        self._outlet.close()
 
     def _draw(self) -> None:
         self._due = self._get_time() + PLAIN_EVERY
         standing = self._tally.standing()
         self._drawn = standing.counts
-        self._write(plain_line(standing))
+        self.line(plain_line(standing))
 
 
 class LiveProgress:
-    """Two lines at the bottom of a terminal, redrawn in place; lines that stay go above them, wrapped at spaces."""
+    """One screen at the bottom of a terminal, redrawn in place; lines that stay go above it, wrapped at spaces.
 
-    def __init__(self, stream: TextIO, get_time: Callable[[], float] = time.monotonic) -> None:
+    It is drawn when it is time to, lines and all, in one piece; nothing is drawn while the terminal is held.
+    """
+
+    def __init__(
+        self, stream: TextIO | Outlet, get_time: Callable[[], float] = time.monotonic, subject: Subject | None = None
+    ) -> None:
         from rich.console import Console
-        from rich.control import Control
-        from rich.live import Live
-        from rich.segment import ControlType
-        from rich.text import Text
 
-        self._text = Text
-        self._up = Control((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))
-        self._tally = Tally(get_time)
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
-        self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        self._outlet = stream if isinstance(stream, Outlet) else Outlet(stream)
+        self._tally = Tally(get_time, subject)
+        self._console = Console(file=self._outlet, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+        self._ascii = self._console.options.ascii_only or _knows_ascii_only(os.environ)
         self._shown = False
-        self._picture = ""
+        self._lines: deque[str] = deque(maxlen=_HELD)
+        self._drawn: list[str] = []
         self._width = 0
 
     def hear(self, event: Event) -> None:
         self._tally.hear(event)
-        if isinstance(event, BatchStarted):
-            self._shown = True
-            self._width = self._console.width
-            self._guarded(self._live.start)
+        if isinstance(event, BatchStarted) and not nothing_to_do(event):
+            self._shown = self._console.is_terminal
             self.tick()
 
     def tick(self) -> None:
-        if self._shown:
-            self._guarded(self._draw)
+        if self._shown and not self._outlet.busy:
+            width, height = self._console.size
+            standing = self._tally.standing()
+            self._redraw(picture(standing, width - 1, max(1, int(height * _SHARE))), width)
 
     def line(self, text: str) -> None:
-        if self._shown and self._console.width != self._width:
-            self.tick()
-        to_a_pipe = not self._console.is_terminal
-        self._guarded(lambda: self._console.print(self._text(text), soft_wrap=to_a_pipe))
+        if self._shown:
+            self._lines.append(text)
+        else:
+            self._print(text)
 
     def close(self) -> None:
-        """Leave the last picture where it is, an empty line below it."""
-        self.tick()
+        """Let the view fall in to two lines that stay, an empty line below them."""
         if self._shown:
             self._shown = False
-            self._guarded(self._live.stop)
-            self._guarded(self._console.line)
+            width = self._console.width
+            self._redraw(last_picture(self._tally.standing(), width - 1), width)
+            self._console.print("\n")
+        self._outlet.close()
 
-    def _draw(self) -> None:
-        width = self._console.width
-        picture = live_lines(self._tally.standing(), width - 1)
-        if self._console.options.ascii_only:
-            picture = picture.translate(_ASCII)
-        if width < self._width:
-            self._climb(rows(self._picture, width) - rows(self._picture, self._width))
-        self._picture, self._width = picture, width
-        text = self._text(picture, no_wrap=True)
-        text.highlight_regex(r"━+", "green")
-        text.highlight_regex(r"[\d,]+ (failed|unknown)", "red")
-        self._live.update(text, refresh=True)
+    def _print(self, text: str) -> None:
+        from rich.text import Text
 
-    def _climb(self, more: int) -> None:
-        """A narrower terminal has wrapped the old picture: erase the rows that it takes more than before."""
-        for _ in range(more):
-            self._console.control(self._up)
+        self._console.print(Text(text), soft_wrap=not self._console.is_terminal)
 
-    def _guarded(self, draw: Callable[[], None]) -> None:
-        with contextlib.suppress(OSError):  # a terminal that went away must not end a paid run
-            draw()
+    def _redraw(self, lines: list[Line], width: int) -> None:
+        """Put the lines in the old picture's place; where the terminal has become narrower, it has wrapped that."""
+        if self._ascii:
+            lines = plainly(lines)
+        up = rows(self._drawn, width) - 1 if self._drawn else 0
+        self._console.print(_Frame(list(self._lines), lines, up), end="", crop=False, no_wrap=True, overflow="ignore")
+        self._lines.clear()
+        self._drawn, self._width = [words(line) for line in lines], width
+
+
+class _Frame:
+    """One drawing: rich turns it into what the terminal understands."""
+
+    def __init__(self, above: Sequence[str], lines: Sequence[Line], up: int) -> None:
+        self._above = above
+        self._lines = lines
+        self._up = up
+
+    def __rich_console__(self, console: object, options: object) -> "Iterator[RenderableType | Segment]":
+        from rich.segment import ControlType, Segment
+        from rich.style import Style
+        from rich.text import Text
+
+        def control(code: str) -> Segment:
+            return Segment(
+                code, None, [(ControlType.CURSOR_UP, 0)]
+            )  # what it is matters to nobody, that it is one does
+
+        yield control("\r" + (f"\x1b[{self._up}A" if self._up else ""))
+        if self._above:
+            yield control("\x1b[J")
+        for text in self._above:
+            yield Text(text)
+        yield control("\x1b[?7l")  # a character that is wider than we think is cut off, and does not wrap
+        for number, line in enumerate(self._lines):
+            if number:
+                yield Segment("\n")
+            for text, style in line:
+                yield Segment(text, Style.parse(style) if style else None)
+            yield control("\x1b[K")
+        yield control("\x1b[J\x1b[?7h")
 
 
 class NoProgress:
     """Shows nothing, but lets lines through."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
+    def __init__(self, stream: TextIO | Outlet) -> None:
+        self._outlet = stream if isinstance(stream, Outlet) else Outlet(stream)
 
     def hear(self, event: Event) -> None:
         """Nothing is shown."""
@@ -218,31 +246,20 @@ class NoProgress:
         """Nothing is drawn."""
 
     def line(self, text: str) -> None:
-        self._write(text)
+        self._outlet.write(text + "\n")
+        self._outlet.flush()
 
     def close(self) -> None:
-        """Nothing is left to be tidied up."""
+        self._outlet.close()
 
 
-def open_progress(kind: Kind, stream: TextIO) -> Progress:
+def open_progress(kind: Kind, stream: TextIO, subject: Subject | None = None) -> Progress:
     """The progress of that kind; `auto` is `rich` on a terminal that can move its cursor, and `plain` elsewhere."""
     if kind == "auto":
         kind = "rich" if stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" else "plain"
     if kind == "rich":
-        return LiveProgress(stream)
-    write = line_writer(stream)
-    return PlainProgress(write) if kind == "plain" else NoProgress(write)
-
-
-def line_writer(stream: TextIO) -> Callable[[str], None]:
-    """A function that writes a line at once; a reader that went away or a full disk must not end a paid run."""
-
-    def write(text: str) -> None:
-        with contextlib.suppress(OSError):
-            stream.write(text + "\n")
-            stream.flush()
-
-    return write
+        return LiveProgress(stream, subject=subject)
+    return PlainProgress(stream, subject=subject) if kind == "plain" else NoProgress(stream)
 
 
 async def keep_drawing(progress: Progress) -> None:
@@ -250,3 +267,9 @@ async def keep_drawing(progress: Progress) -> None:
     while True:
         await asyncio.sleep(LIVE_EVERY)
         progress.tick()
+
+
+def _knows_ascii_only(environ: Mapping[str, str]) -> bool:
+    """Whether the locale says so, which Python takes for UTF-8: where none is set, terminals mostly know UTF-8."""
+    named = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "")
+    return named in ("C", "POSIX")

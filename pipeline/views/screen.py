@@ -5,7 +5,8 @@ from typing import TextIO
 from pipeline.core.events import Event
 from pipeline.settings import Settings
 from pipeline.views.log import JsonLog, Level, TextLog
-from pipeline.views.progress import LiveProgress, Progress, open_progress
+from pipeline.views.progress import Progress, open_progress
+from pipeline.views.tally import Subject
 
 
 class Screen:
@@ -30,19 +31,24 @@ class Screen:
         if self._talks:
             self.progress.line(sentence)
 
+    def close(self) -> None:
+        """Leave the screen in order; what was said is out."""
+        self.progress.close()
 
-def open_screen(stream: TextIO, settings: Settings, *, quiet: bool, verbose: bool) -> Screen:
+
+def open_screen(
+    stream: TextIO, settings: Settings, *, quiet: bool, verbose: bool, subject: Subject | None = None
+) -> Screen:
     """The screen that the settings ask for.
 
     Quiet shows no progress and logs failures and stops only. A JSON log says everything, unless quiet, and `auto`
-    shows no progress beside it, so that every line is an object. Finished videos are named on a terminal only.
+    shows no progress beside it, so that every line is an object.
     """
     as_json = settings.log_format == "json"
     silent = quiet or (as_json and settings.progress == "auto")
-    shown = open_progress("none" if silent else settings.progress, stream)
+    shown = open_progress("none" if silent else settings.progress, stream, subject)
     if as_json:
         level = Level.ERRORS if quiet else Level.EVERYTHING
         return Screen(shown, JsonLog(shown.line, level), talks=False)
-    level = Level.FINISHED if isinstance(shown, LiveProgress) else Level.NOTABLE
-    level = Level.EVERYTHING if verbose else Level.ERRORS if quiet else level
+    level = Level.EVERYTHING if verbose else Level.ERRORS if quiet else Level.NOTABLE
     return Screen(shown, TextLog(shown.line, level), talks=not quiet)

@@ -3,10 +3,12 @@
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
 from pipeline.core.events import (
     BatchEnded,
+    BatchPriced,
     BatchStarted,
     CallFailed,
     Event,
@@ -18,18 +20,25 @@ from pipeline.core.events import (
     SubmittingPaused,
     SubmittingResumed,
 )
-from pipeline.core.jobs import JobState, Stage
+from pipeline.core.jobs import Failure, JobState, Stage
+from pipeline.views.outlook import Outlook
+from pipeline.views.purse import Money, Purse
+from pipeline.views.text import many
 
-_RECENT = 200
-"""Ends that the rate is taken from: enough to smooth whole waves of slots, few enough to notice a change."""
-_FEWEST = 2
-"""Tasks that must have ended before anything is said about the rest: one says nothing about the others."""
-_CALM = 5.0
-"""Seconds in which the estimate follows two thirds of a change."""
+SHOWN = 30
+"""Jobs and reasons that a standing names at most: more than the tallest terminal shows."""
+_REASONS = 200
+"""Reasons that are told apart; a service that invents a code for every answer must not fill the memory."""
+_SAVED = 50
+"""Downloads that their mean follows."""
+_TELLING = 8
+"""Downloads after which their rate tells something."""
+_WINDOW = 300
+"""Seconds that a throughput is taken over."""
 _LATE_FOR = 15.0
 """Seconds for which late questions are shown after they were told of."""
-_NEARLY = 0.95
-"""The most that a running task counts for: it may yet take longer than those before it."""
+_TOO_MANY = frozenset({"rate_limit", "http_429"})
+"""Codes by which the service asks to slow down."""
 
 _STATE_AT = {Stage.SUBMIT: JobState.QUEUED, Stage.GENERATE: JobState.RUNNING, Stage.DOWNLOAD: JobState.FETCHING}
 _STATE_BEFORE = {
@@ -40,6 +49,87 @@ _STATE_BEFORE = {
     JobState.DONE: JobState.FETCHING,
     JobState.UNKNOWN: JobState.RUNNING,
 }
+_IN_SLOTS = (JobState.SUBMITTING, JobState.RUNNING)
+_BEGUN = (*_IN_SLOTS, JobState.FETCHING)
+
+
+def nothing_learned(_kind: str) -> float | None:
+    """No earlier run has learned how long tasks of this kind take."""
+    return None
+
+
+def nothing_to_do(event: BatchStarted) -> bool:
+    """Whether a run that has started has nothing to submit and nothing to collect."""
+    return not event.to_submit and not any(event.counts.get(state) for state in _BEGUN)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a run is about, as far as that is known before it begins."""
+
+    manifest: str = ""
+    folder: str = ""
+    rehearsal: bool = False
+    """Nothing is paid."""
+    speed: float = 1.0
+    """How many times faster than life the service is: what the documents say takes so much less."""
+    downloads: int = 1
+    """How many may be under way at the same time."""
+    learned: Callable[[str], float | None] = nothing_learned
+    """Seconds that a task of a kind takes, as an earlier run in this folder has learned it."""
+
+    def expected(self, kind: str, takes: float | None) -> float | None:
+        """Seconds that a task of this kind takes: as learned here, or else as the documents have it."""
+        learned = self.learned(kind)
+        return learned if learned is not None else None if takes is None else takes / self.speed
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job whose task runs."""
+
+    job_id: str
+    kind: str
+    age: float
+    """Seconds since this run submitted it."""
+    usual: float | None = None
+    """Seconds that such tasks take; None while nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job whose videos are on disk."""
+
+    path: str
+    """Of the first of its files."""
+    bytes: int
+    took: float | None = None
+    """Seconds from its submit to its last byte; None where an earlier run submitted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why jobs of this run failed, or became unknown."""
+
+    code: str
+    stage: str
+    count: int
+    first: str
+    """The first such job."""
+    message: str
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a run brings, over the last minutes."""
+
+    jobs: float = 0.0
+    """That ended, a minute."""
+    videos: float = 0.0
+    """That came to disk, a minute."""
+    bytes: float = 0.0
+    """That came to disk, a second; of finished files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +141,24 @@ class Standing:
     eta: float | None = None
     """Until the last job of this run has ended, at least a second; None while nothing tells."""
     slots: int | None = None
-    """Allowed slots, where the service has made us change them."""
+    """Allowed now; None where nobody said."""
+    slots_wanted: int | None = None
+    """Allowed where nothing is in the way."""
     note: str = ""
     """Why things are slower than they could be."""
+    subject: Subject = Subject()
+    speed: Speed = Speed()
+    money: tuple[Money, ...] = ()
+    spent_before: tuple[tuple[str, int], ...] = ()
+    """What the folder had come to when the run began, at most: currency and millionths."""
+    running: tuple[Running, ...] = ()
+    """The oldest first."""
+    running_before: int = 0
+    """Tasks that an earlier run submitted, and whose age is not known here."""
+    finished: tuple[Finished, ...] = ()
+    """The latest first."""
+    reasons: tuple[Reason, ...] = ()
+    """The most frequent first."""
 
     @property
     def total(self) -> int:
@@ -65,118 +170,219 @@ class Standing:
         """Jobs of the batch with which nothing more happens."""
         return sum(number for state, number in self.counts.items() if state.ended)
 
+    @property
+    def in_slots(self) -> int:
+        """Jobs that hold a slot."""
+        return sum(self.counts.get(state, 0) for state in _IN_SLOTS)
+
 
 class Tally:
-    """Counts jobs by state. Memory grows with the jobs under way, not with the batch."""
+    """Hears what happens and tells where the batch stands. Memory grows with the jobs under way, not with the batch."""
 
-    def __init__(self, get_time: Callable[[], float]) -> None:
+    def __init__(self, get_time: Callable[[], float], subject: Subject | None = None) -> None:
         self._get_time = get_time
+        self._subject = subject or Subject()
         self._began = get_time()
         self._counts = dict.fromkeys(JobState, 0)
         self._under_way: dict[str, JobState] = {}
-        self._left = 0
-        self._recent: deque[float] = deque(maxlen=_RECENT)
-        self._ended_tasks = 0
-        self._begun: dict[str, float] = {}
-        self._took: deque[float] = deque(maxlen=_RECENT)
-        self._estimate: tuple[float, float] | None = None
+        self._submitted: dict[str, float] = {}
+        self._to_submit = 0
+        self._outlook = Outlook(self._subject.expected)
+        self._purse = Purse()
+        self._before: tuple[tuple[str, int], ...] = ()
+        self._pace = _Pace(self._began)
+        self._saving = _Saving()
+        self._finished: deque[Finished] = deque(maxlen=SHOWN)
+        self._reasons: dict[tuple[str, str, bool], Reason] = {}
+        self._troubles = _Troubles()
         self._slots: int | None = None
-        self._paused = ""
+        self._slots_wanted: int | None = None
         self._stopping = ""
-        self._slowed = ""
-        self._slowed_until = 0.0
 
     def hear(self, event: Event) -> None:
         """Take an event into account."""
         match event:
-            case BatchStarted():
-                self._start(event)
             case JobMoved():
                 self._move(event)
+            case BatchPriced():
+                self._price(event)
+            case BatchStarted():
+                self._start(event)
             case JobLeft():
-                self._left = max(0, self._left - 1)
-                self._begun.pop(event.job_id, None)
-            case CallFailed():
-                self._slowed = f"{event.call} calls fail ({event.code})"
-                self._slowed_until = self._get_time() + event.retry_in
-            case QuestionsLate():
-                self._slowed = f"questions leave {event.mean:.1f} s late: {event.mend}"
-                self._slowed_until = self._get_time() + _LATE_FOR
-            case SubmittingPaused():
-                self._paused = f"submitting is paused: {event.reason}"
-            case SubmittingResumed():
-                self._paused = ""
+                self._leave(event)
             case SlotsChanged():
                 self._slots = event.limit
+                self._slots_wanted = max(event.limit, self._slots_wanted or 0)
             case Stopping():
                 self._stopping = f"stopping: {event.message}"
             case BatchEnded():
-                self._counts.update(event.counts)
-                self._left = 0
+                self._end(event)
+            case _:
+                self._troubles.hear(event, self._get_time())
 
     @property
-    def queued(self) -> int:
-        """Jobs that wait for their submit."""
-        return self._counts[JobState.QUEUED]
+    def phase(self) -> int:
+        """How far the run is: 0 while jobs are submitted, then the last tasks run, the last videos come, it stops."""
+        if self._stopping:
+            return 3
+        if self._to_submit:
+            return 0
+        return 1 if self._running else 2
+
+    @property
+    def _running(self) -> int:
+        """Jobs whose task runs, or is about to."""
+        return sum(self._counts[state] for state in _IN_SLOTS)
 
     def standing(self) -> Standing:
         """This moment."""
         now = self._get_time()
-        slowed = self._slowed if now < self._slowed_until else ""
-        note = self._stopping or self._paused or slowed
-        return Standing(dict(self._counts), now - self._began, self._eta(now), self._slots, note)
+        return Standing(
+            counts=dict(self._counts),
+            elapsed=now - self._began,
+            eta=self._eta(now),
+            slots=self._slots,
+            slots_wanted=self._slots_wanted,
+            note=self._stopping or self._troubles.note(now) or self._shrunk(),
+            subject=self._subject,
+            speed=self._pace.speed(now),
+            money=self._purse.money(self._to_submit),
+            spent_before=self._before,
+            running=tuple(self._oldest(now)),
+            running_before=max(0, self._running - self._outlook.at_work),
+            finished=tuple(reversed(self._finished)),
+            reasons=tuple(sorted(self._reasons.values(), key=lambda reason: -reason.count)[:SHOWN]),
+        )
+
+    # -- the whole batch
+
+    def _price(self, event: BatchPriced) -> None:
+        self._outlook.expect(event.quotes)
+        self._purse.expect(event.quotes)
+        self._before = tuple((one.currency, one.at_most) for one in event.spending if one.currency and one.at_most)
 
     def _start(self, event: BatchStarted) -> None:
         self._counts.update(event.counts)
-        begun = sum(event.counts.get(state, 0) for state in JobState if not state.ended and state != JobState.QUEUED)
-        self._left = event.to_submit + begun
+        self._to_submit = event.to_submit
+        self._slots = self._slots_wanted = event.slots
+        self._pace = _Pace(self._get_time())
+
+    def _end(self, event: BatchEnded) -> None:
+        self._counts.update(event.counts)
+        self._to_submit = 0
+        self._slots = None
+        self._under_way.clear()
+        self._submitted.clear()
+
+    def _leave(self, event: JobLeft) -> None:
+        self._outlook.forget(event.job_id)
+        self._saving.forget(event.job_id)
+        self._submitted.pop(event.job_id, None)
+
+    # -- a job
 
     def _move(self, event: JobMoved) -> None:
-        before = self._under_way.pop(event.job.job_id, None) or _state_before(event)
+        job_id, now = event.job.job_id, self._get_time()
+        before = self._under_way.pop(job_id, None) or _state_before(event)
         self._counts[before] = max(0, self._counts[before] - 1)
         self._counts[event.state] += 1
-        self._time(event, before)
-        if event.state.ended:
-            self._left = max(0, self._left - 1)
-            self._recent.append(self._get_time())
-            self._ended_tasks += before in (JobState.RUNNING, JobState.FETCHING)
-        elif event.state is not JobState.QUEUED:
-            self._under_way[event.job.job_id] = event.state
+        match event.state:
+            case JobState.SUBMITTING:
+                self._submit(event, now)
+            case JobState.QUEUED:
+                self._withdraw(job_id)
+            case JobState.FETCHING:
+                self._outlook.end(job_id, now)
+                self._purse.settle(job_id, event.actual)
+                self._saving.begin(job_id, now)
+            case JobState.DONE | JobState.FAILED | JobState.UNKNOWN:
+                self._finish(event, before, now)
+        if not event.state.ended and event.state is not JobState.QUEUED:
+            self._under_way[job_id] = event.state
 
-    def _time(self, event: JobMoved, before: JobState) -> None:
-        """Learn how long tasks take, from those that this run submitted."""
-        if event.state is JobState.SUBMITTING:
-            self._begun[event.job.job_id] = self._get_time()
-        elif event.state is not JobState.RUNNING:
-            begun = self._begun.pop(event.job.job_id, None)
-            if begun is not None and before is JobState.RUNNING:
-                self._took.append(self._get_time() - begun)
+    def _submit(self, event: JobMoved, now: float) -> None:
+        takes = event.quote.takes if event.quote else None
+        self._to_submit = max(0, self._to_submit - 1)
+        self._submitted[event.job.job_id] = now
+        self._outlook.begin(event.job.job_id, event.job.kind, takes, now)
+        if event.quote is not None:
+            self._purse.buy(event.job.job_id, event.quote)
+
+    def _withdraw(self, job_id: str) -> None:
+        self._to_submit += 1
+        self._submitted.pop(job_id, None)
+        self._outlook.withdraw(job_id)
+        self._purse.withdraw(job_id)
+
+    def _finish(self, event: JobMoved, before: JobState, now: float) -> None:
+        job_id = event.job.job_id
+        submitted = self._submitted.pop(job_id, None)
+        if before is JobState.RUNNING:
+            self._outlook.end(job_id, now)
+        else:
+            self._outlook.forget(job_id)
+        if before is JobState.QUEUED:
+            self._to_submit = max(0, self._to_submit - 1)
+        self._pay(event, before)
+        self._saving.end(job_id, now)
+        files = event.outcome.files if event.outcome else ()
+        self._pace.add(now, videos=len(files), size=sum(file.bytes for file in files))
+        if files:
+            took = None if submitted is None else now - submitted
+            self._finished.append(Finished(files[0].path, sum(file.bytes for file in files), took))
+        failure = event.outcome.failure if event.outcome else None
+        if failure is not None:
+            self._blame(job_id, failure, unknown=event.state is JobState.UNKNOWN)
+
+    def _pay(self, event: JobMoved, before: JobState) -> None:
+        job_id = event.job.job_id
+        if event.state is JobState.UNKNOWN:
+            self._purse.lose(job_id)
+        elif before in (JobState.QUEUED, JobState.SUBMITTING):
+            self._purse.refuse(job_id)
+        else:
+            self._purse.settle(job_id, event.actual)
+
+    def _blame(self, job_id: str, failure: Failure, *, unknown: bool) -> None:
+        key = failure.stage, failure.code, unknown
+        if key not in self._reasons and len(self._reasons) >= _REASONS:
+            key = failure.stage, "other reasons", unknown
+        known = self._reasons.get(key)
+        first, message = (known.first, known.message) if known else (job_id, failure.message)
+        count = known.count + 1 if known else 1
+        self._reasons[key] = Reason(key[1], failure.stage, count, first, message, unknown)
+
+    # -- what is told
+
+    def _oldest(self, now: float) -> list[Running]:
+        first = islice(self._outlook.begun, SHOWN)
+        return [
+            Running(job_id, self._outlook.kind(job_id), now - at, self._outlook.usual(job_id)) for job_id, at in first
+        ]
+
+    def _shrunk(self) -> str:
+        if self._slots is None or self._slots_wanted is None or self._slots >= self._slots_wanted:
+            return ""
+        return f"the service took no more than {many(self._slots, 'task')} lately"
 
     def _eta(self, now: float) -> float | None:
-        """The estimate, which follows what is known now in some seconds, so that it does not jump with every end."""
-        if self._ended_tasks < _FEWEST or not self._left or self._stopping:
-            self._estimate = None
+        if self._stopping:
+            self._outlook.hush()
             return None
-        known = self._known_now(now)
-        at, before = self._estimate or (now, known)
-        expected = before - (now - at)
-        estimate = known + (expected - known) * math.exp((at - now) / _CALM)
-        self._estimate = now, estimate
-        return max(1.0, estimate)
-
-    def _known_now(self, now: float) -> float:
-        """What is left, at the rate of the last ends, but no less than the youngest task still needs.
-
-        A running task counts in part: with many slots the first ends are the tip of a wave, and say little alone.
-        """
-        usual = sum(self._took) / len(self._took) if self._took else 0.0
-        ages = [now - begun for begun in self._begun.values()]
-        parts = sum(min(age / usual, _NEARLY) for age in ages) if usual else 0.0
-        full = len(self._recent) == _RECENT
-        since = self._recent[0] if full else self._began
-        done = len(self._recent) + (0.0 if full else parts)
-        youngest = max((max(usual - age, usual / 10) for age in ages), default=0.0)
-        return max((self._left - parts) * (now - since) / done, youngest)
+        left = self._to_submit + sum(self._counts[state] for state in _BEGUN)
+        if not left:
+            self._outlook.hush()
+            return None
+        eta = self._outlook.left(
+            now,
+            queued=self._to_submit,
+            slots=self._slots,
+            others=max(0, self._running - self._outlook.at_work),
+            by_rate=self._pace.rest(left, now),
+            saving=self._saving.rest(now),
+            saved=self._saving.queue(left, now) if self._counts[JobState.FETCHING] > self._subject.downloads else 0.0,
+        )
+        return None if eta is None else max(1.0, eta)
 
 
 def _state_before(event: JobMoved) -> JobState:
@@ -185,3 +391,111 @@ def _state_before(event: JobMoved) -> JobState:
         failure = event.outcome.failure if event.outcome else None
         return _STATE_AT[failure.stage] if failure else JobState.QUEUED
     return _STATE_BEFORE[event.state]
+
+
+@dataclass(slots=True)
+class _Saving:
+    """How long videos take from the end of their task until they are on disk, waiting included; seconds."""
+
+    mean: float = 0.0
+    ended: int = 0
+    first: float | None = None
+    """When the first task ended."""
+    begun: dict[str, float] = field(default_factory=dict)
+    ends: deque[float] = field(default_factory=lambda: deque(maxlen=_SAVED))
+
+    def begin(self, job_id: str, now: float) -> None:
+        """The job's task has ended."""
+        self.first = now if self.first is None else self.first
+        self.begun[job_id] = now
+
+    def end(self, job_id: str, now: float) -> None:
+        """The job has ended."""
+        begun = self.begun.pop(job_id, None)
+        if begun is not None:
+            self.ended = min(self.ended + 1, _SAVED)
+            self.mean += (now - begun - self.mean) / self.ended
+            self.ends.append(now)
+
+    def forget(self, job_id: str) -> None:
+        """The job is left to the next run."""
+        self.begun.pop(job_id, None)
+
+    def queue(self, left: int, now: float) -> float:
+        """What so many jobs need where finished tasks wait for a free download, at the rate of the last ones."""
+        if len(self.ends) >= _TELLING:
+            return left * (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
+        return left * (now - self.first) / len(self.ends) if self.ends and self.first is not None else 0.0
+
+    def rest(self, now: float) -> float:
+        """What the job still needs whose task has ended last, or will."""
+        youngest = now - max(self.begun.values(), default=now)
+        return max(self.mean - youngest, 0.0)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """What came in each of the last seconds."""
+
+    began: float
+    seconds: deque[list[float]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    """Second, jobs, videos and bytes."""
+
+    def add(self, now: float, *, videos: int, size: int) -> None:
+        """A job has ended."""
+        second = math.floor(now)
+        if not self.seconds or self.seconds[-1][0] != second:
+            self.seconds.append([second, 0, 0, 0])
+        last = self.seconds[-1]
+        last[1] += 1
+        last[2] += videos
+        last[3] += size
+
+    def speed(self, now: float) -> Speed:
+        """Over the last minutes, or since the beginning."""
+        since = max(self.began, now - _WINDOW)
+        span = max(1.0, now - since)
+        recent = [each for each in self.seconds if each[0] >= since - 1]
+        jobs, videos, size = (sum(each[place] for each in recent) for place in (1, 2, 3))
+        return Speed(60 * jobs / span, 60 * videos / span, size / span)
+
+    def rest(self, left: int, now: float) -> float | None:
+        """Seconds that so many jobs take at this speed; None before two have ended."""
+        speed = self.speed(now).jobs
+        return 60 * left / speed if speed and sum(each[1] for each in self.seconds) > 1 else None
+
+
+@dataclass(slots=True)
+class _Troubles:
+    """What slows a run down at the moment."""
+
+    paused: str = ""
+    said: str = ""
+    said_until: float = 0.0
+    held: str = ""
+    held_until: float = 0.0
+
+    def hear(self, event: Event, now: float) -> None:
+        """Take an event into account."""
+        match event:
+            case CallFailed(call="submit") if event.code in _TOO_MANY:
+                self.held, self.held_until = "429", now + event.retry_in
+            case CallFailed(call="submit"):
+                self.held, self.held_until = f"submit calls fail ({event.code})", now + event.retry_in
+            case CallFailed():
+                self.said, self.said_until = f"{event.call} calls fail ({event.code})", now + event.retry_in
+            case QuestionsLate():
+                self.said = f"questions leave {event.mean:.1f} s late: {event.mend}"
+                self.said_until = now + _LATE_FOR
+            case SubmittingPaused():
+                self.paused = f"submitting is paused: {event.reason}"
+            case SubmittingResumed():
+                self.paused = ""
+
+    def note(self, now: float) -> str:
+        """The trouble that weighs most now; empty where there is none."""
+        if self.paused:
+            return self.paused
+        if now < self.held_until:
+            return f"{self.held}: paused {math.ceil(self.held_until - now)} s"
+        return self.said if now < self.said_until else ""

@@ -5,6 +5,8 @@ import unicodedata
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that could move the cursor, turn the writing direction, hide, or break a line."""
 _JOINER = "\u200d"  # it only joins emoji
+_UPON = frozenset({"Mn", "Me", "Cf"})
+"""Categories that take no cell of their own: they stand upon the character before."""
 _WIDE = frozenset({"W", "F"})
 
 
@@ -39,11 +41,11 @@ def cut(text: str, limit: int) -> str:
 
 def cells(text: str) -> int:
     """Terminal cells that the text takes."""
-    return sum(map(_cells, text))
+    return len(text) if text.isascii() else sum(map(_cells, text))
 
 
 def _cells(character: str) -> int:
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in _UPON:
         return 0
     return 2 if unicodedata.east_asian_width(character) in _WIDE else 1
 
@@ -83,3 +85,30 @@ def span(seconds: float) -> str:
 def many(number: int, noun: str) -> str:
     """`1 job`, `1,234 jobs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def roughly(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `25 min` or `2 h 5 min` from seconds: as exact as an estimate deserves."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 600:
+        minutes, rest = divmod(round(seconds / 10) * 10, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def size(number: float) -> str:
+    """`12 kB`, `2.4 MB` or `1.1 GB` from bytes."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if number >= scale:
+            return f"{number / scale:,.1f} {unit}"
+    return f"{number / 1e3:,.0f} kB"
+
+
+def rate(number: float) -> str:
+    """`0.42`, `7.3` or `1,204`: three digits that count."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 1 or not number else f"{number:.2f}"
