@@ -24,6 +24,7 @@ from pipeline.core.events import (
     SubmittingResumed,
 )
 from pipeline.core.jobs import Failure, JobState, Outcome
+from pipeline.core.money import Actual, Quote, exact
 from pipeline.views.plan import priced_facts
 from pipeline.views.progress import counts_text
 from pipeline.views.tally import Standing
@@ -157,7 +158,25 @@ def _facts(event: Event) -> tuple[str, dict[str, Any]]:
 
 def _moved_facts(event: JobMoved) -> dict[str, Any]:
     facts = {"job_id": event.job.job_id, "state": event.state, "attempt": event.attempt, "task_id": event.task_id}
+    if event.quote is not None:
+        facts |= {"quote": _quote_facts(event.quote)}
+    if event.actual is not None:
+        facts |= {"actual": _actual_facts(event.actual)}
     return facts | _outcome_facts(event.outcome) if event.outcome else facts
+
+
+def _quote_facts(quote: Quote) -> dict[str, Any]:
+    """What the attempt may cost: exact decimals, null where unknown."""
+    expected, worst = (None if amount is None else exact(amount) for amount in (quote.expected, quote.worst))
+    return {"currency": quote.currency or None, "expected": expected, "worst": worst}
+
+
+def _actual_facts(actual: Actual) -> dict[str, Any]:
+    """What the attempt came to by the usage that the service reported."""
+    return {
+        "cost": None if actual.cost is None else exact(actual.cost),
+        "video_seconds": None if actual.seconds is None else actual.seconds / 1000,
+    }
 
 
 def _outcome_facts(outcome: Outcome) -> dict[str, Any]:
@@ -224,6 +243,8 @@ def _repeated(event: Event) -> tuple[str, str] | None:
             return "left", state
         case QuestionsLate():
             return "status", "late"
+        case SubmittingPaused() | SubmittingResumed():
+            return "submitting", type(event).__name__
         case _:
             return None
 

@@ -104,6 +104,11 @@ class Outlook:
         return ((job_id, begun.at) for job_id, begun in self._begun.items())
 
     @property
+    def ended(self) -> int:
+        """How many tasks have ended."""
+        return self._ended
+
+    @property
     def at_work(self) -> int:
         """How many jobs hold a slot."""
         return len(self._begun)
@@ -184,7 +189,11 @@ class Outlook:
 
         A running task that is older than what is usual tells as much as one that has ended at that age.
         """
-        sums = {name: [kind.mean * kind.weight, kind.weight] for name, kind in self._kinds.items() if kind.mean}
+        sums = {
+            name: [kind.mean * kind.weight, kind.weight]
+            for name, kind in self._kinds.items()
+            if kind.mean and kind.weight >= _FEWEST
+        }
         for begun in self._begun.values():
             total = sums.get(begun.kind)
             age = now - begun.at

@@ -43,8 +43,10 @@ _SIDE_BY_SIDE = 110
 """Cells from which two panels stand beside each other."""
 _GAP = 3
 _SPACED = 20
-"""Rows from which panels have an empty line above them."""
+"""Lines of the view from which panels have an empty one above them."""
 _REASONS = 5
+_NAME = 40
+"""Cells to which the names of jobs are filled up."""
 _SLOW = 2.0
 """Times the usual from which a task is called slow."""
 
@@ -58,15 +60,15 @@ def picture(standing: Standing, width: int, height: int) -> list[Line]:
     The number of lines hardly depends on how far the batch is, so that the screen stays calm.
     """
     bar, legend = _bar(standing, width), _legend(standing, width)
-    if height <= 2:
-        return [bar, legend[0]][:height]
+    if height < 2 + len(legend):
+        return [fitted(line, width) for line in [bar, *legend][:height]]
     head = [bar, *legend]
     figures = [_time(standing), _slots(standing), *_cost(standing)]
-    figures = figures[: max(1, height - len(head))]
+    figures = figures[: height - len(head)]
     room = height - len(head) - len(figures)
     title = [_title(standing, width)] if room > 0 and standing.subject.manifest else []
     lines = [*title, *head, *figures]
-    lines += _panels(standing, width, height - len(lines), spaced=height >= _SPACED * 3 // 4)
+    lines += _panels(standing, width, height - len(lines), spaced=height >= _SPACED)
     return [fitted(line, width) for line in lines[:height]]
 
 
@@ -147,13 +149,14 @@ def _count(standing: Standing, stage: Stage) -> int:
 
 
 def _legend(standing: Standing, width: int) -> list[Line]:
-    """One line, or two where the numbers of this batch may need them: that does not change while it goes on."""
+    """In as few lines as the numbers of this batch may need: that does not change while it goes on."""
     items = [_item(standing, stage) for stage in STAGES]
-    widest = sum(len(f"  {standing.total:,} {stage.word}") for stage in STAGES)
-    for gap in ("   ", "  ", " "):
-        if widest + len(gap) * (len(STAGES) - 1) <= width:
-            return [_joined(items, gap)]
-    return [_joined(items[:3], "  "), _joined(items[3:], "  ")]
+    widest = [len(f"  {standing.total:,} {stage.word}") for stage in STAGES]
+    for each, gap in ((6, 3), (6, 2), (6, 1), (3, 2), (2, 2)):
+        starts = range(0, len(items), each)
+        if max(sum(widest[start : start + each]) + gap * (each - 1) for start in starts) <= width:
+            return [_joined(items[start : start + each], " " * gap) for start in starts]
+    return [_joined(items[start : start + 2], "  ") for start in range(0, len(items), 2)]
 
 
 def _told(standing: Standing) -> Line:
@@ -248,13 +251,12 @@ def _panels(standing: Standing, width: int, room: int, *, spaced: bool) -> list[
             return failures
         half = (width - _GAP) // 2
         return [*_empty(gap), *_beside(slow[:depth], fresh[:depth], half, depth), *failures]
-    lines: list[Line] = []
-    depth = min((room - 2 * gap) // 2, 1 + _wished(standing))
-    if depth >= 2:
-        lines = [*_empty(gap), *_deep(slow, depth), *_empty(gap), *_deep(fresh, depth)]
-    elif room - gap >= 2:
-        lines = [*_empty(gap), *_deep(slow, min(room - gap, 1 + _wished(standing)))]
-    return [*lines, *failures]
+    wished = 1 + _wished(standing)
+    if room < 4 + 2 * gap:
+        return [*(_deep(slow, min(room, wished)) if room > 1 else ()), *failures]
+    first = min((room - 2 * gap + 1) // 2, wished)
+    second = min(room - 2 * gap - first, wished)
+    return [*_empty(gap), *_deep(slow, first), *_empty(gap), *_deep(fresh, second), *failures]
 
 
 def _empty(number: int) -> list[Line]:
@@ -284,14 +286,15 @@ def _heading(text: str) -> Line:
 
 def _slowest(standing: Standing) -> list[Line]:
     others = f"; {standing.running_before:,} more from an earlier run" if standing.running_before else ""
-    return [_heading(f"slowest running{others}"), *map(_running, standing.running)]
+    name = min(_NAME, max((len(one.job_id) for one in standing.running), default=0))
+    return [_heading(f"slowest running{others}"), *(_running(one, name) for one in standing.running)]
 
 
-def _running(one: Running) -> Line:
+def _running(one: Running, name: int) -> Line:
     times = one.age / one.usual if one.usual else 1.0
-    slow = ((f" {times:.1f} × the usual", "yellow"),) if times >= _SLOW else ()
-    style = "yellow" if slow else ""
-    return (f"{clock(one.age):>7}", style), (f"  {one.job_id}", ""), *slow, (f"  {printable(one.kind)}", "bright_black")
+    slow = ((f"  {times:.1f} × the usual", "yellow"),) if times >= _SLOW else ()
+    kind = (f"  {printable(one.kind)}", "bright_black")
+    return (f"{clock(one.age):>7}", "yellow" if slow else ""), (f"  {printable(one.job_id):<{name}}", ""), *slow, kind
 
 
 def _latest(standing: Standing) -> list[Line]:
@@ -304,19 +307,16 @@ def _finished(one: Finished) -> Line:
 
 
 def _failures(reasons: Sequence[Reason], room: int) -> list[Line]:
-    """The most frequent reasons, and how many others there are."""
+    """The most frequent reasons; the heading counts the others."""
     if not reasons or room < 1:
         return []
-    shown = reasons if len(reasons) <= room else reasons[: room - 1]
-    lines = [_heading("failed or unknown in this run"), *map(_reason, shown)]
-    rest = reasons[len(shown) :]
-    if rest:
-        others = f"{many(sum(reason.count for reason in rest), 'job')} for {many(len(rest), 'other reason')}"
-        lines.append(((f"{'':>7}  {others}", ""),))
-    return lines
+    rest = reasons[room:]
+    jobs = many(sum(reason.count for reason in rest), "job")
+    others = f"; {jobs} more for {many(len(rest), 'other reason')}" if rest else ""
+    return [_heading(f"failed or unknown in this run{others}"), *map(_reason, reasons[:room])]
 
 
 def _reason(reason: Reason) -> Line:
     stage = STAGES[5] if reason.unknown else STAGES[4]
-    what = f"  {printable(reason.code)} at {reason.stage}, first {reason.first}: "
+    what = f"  {printable(reason.code)} at {reason.stage}, first {printable(reason.first)}: "
     return (f"{stage.glyph}{reason.count:>6,}", stage.style), (what, ""), (printable(reason.message), "bright_black")

@@ -222,7 +222,7 @@ class _Frame:
         if self._above:
             yield control("\x1b[J")
         for text in self._above:
-            yield Text(text)
+            yield Text(text, no_wrap=False, overflow="fold")
         yield control("\x1b[?7l")  # a character that is wider than we think is cut off, and does not wrap
         for number, line in enumerate(self._lines):
             if number:

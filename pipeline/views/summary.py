@@ -226,9 +226,7 @@ def _cost(ending: Ending) -> str:
         if one.currency
     ]
     if not by_this_run:
-        return "; ".join(
-            ["cost: nothing was bought" if not ending.spending else "cost", *spending_lines(ending.spending)]
-        )
+        return f"cost: {'; '.join(spending_lines(ending.spending)) or 'nothing was bought'}"
     in_all = "; ".join(spending_lines(ending.spending))
     return f"cost: {' and '.join(by_this_run)} by this run; in all {in_all}{prices_of(ending.prices_as_of)}"
 
@@ -272,6 +270,6 @@ def _files(ending: Ending) -> str:
 
 def _nothing_to_do(ending: Ending, commands: Commands) -> list[str]:
     """A sentence for a person, and the two lines that lead on."""
-    ends = ", ".join(f"{number:,} {state}" for state in _ENDS if (number := ending.count(state))) or "no job at all"
+    ends = ", ".join(f"{number:,} {state}" for state in _ENDS if (number := ending.count(state))) or "no job has ended"
     waiting = f", and {many(ending.remaining, 'job')} that this run was not asked for" if ending.remaining else ""
     return [f"nothing to do: {ends}{waiting}", _next(ending, commands), _files(ending)]

@@ -187,6 +187,7 @@ class Tally:
         self._under_way: dict[str, JobState] = {}
         self._submitted: dict[str, float] = {}
         self._to_submit = 0
+        self._left: dict[JobState, int] = {}
         self._outlook = Outlook(self._subject.expected)
         self._purse = Purse()
         self._before: tuple[tuple[str, int], ...] = ()
@@ -275,6 +276,7 @@ class Tally:
         self._submitted.clear()
 
     def _leave(self, event: JobLeft) -> None:
+        self._left[event.state] = self._left.get(event.state, 0) + 1
         self._outlook.forget(event.job_id)
         self._saving.forget(event.job_id)
         self._submitted.pop(event.job_id, None)
@@ -369,18 +371,20 @@ class Tally:
         if self._stopping:
             self._outlook.hush()
             return None
-        left = self._to_submit + sum(self._counts[state] for state in _BEGUN)
+        begun = {state: max(0, self._counts[state] - self._left.get(state, 0)) for state in _BEGUN}
+        left, fetching = self._to_submit + sum(begun.values()), begun.pop(JobState.FETCHING)
         if not left:
             self._outlook.hush()
             return None
+        downloads = self._subject.downloads
         eta = self._outlook.left(
             now,
             queued=self._to_submit,
             slots=self._slots,
-            others=max(0, self._running - self._outlook.at_work),
-            by_rate=self._pace.rest(left, now),
+            others=max(0, sum(begun.values()) - self._outlook.at_work),
+            by_rate=self._pace.rest(left, now) if self._outlook.ended > 1 else None,
             saving=self._saving.rest(now),
-            saved=self._saving.queue(left, now) if self._counts[JobState.FETCHING] > self._subject.downloads else 0.0,
+            saved=self._saving.queue(left, downloads, now) if fetching > downloads else 0.0,
         )
         return None if eta is None else max(1.0, eta)
 
@@ -421,11 +425,13 @@ class _Saving:
         """The job is left to the next run."""
         self.begun.pop(job_id, None)
 
-    def queue(self, left: int, now: float) -> float:
+    def queue(self, left: int, downloads: int, now: float) -> float:
         """What so many jobs need where finished tasks wait for a free download, at the rate of the last ones."""
         if len(self.ends) >= _TELLING:
             return left * (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
-        return left * (now - self.first) / len(self.ends) if self.ends and self.first is not None else 0.0
+        if self.first is None or len(self.ends) < min(_TELLING, max(2, left // 4)):
+            return 0.0
+        return left * (now - self.first) / (len(self.ends) + downloads / 2)  # the half of those under way is done
 
     def rest(self, now: float) -> float:
         """What the job still needs whose task has ended last, or will."""

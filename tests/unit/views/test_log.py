@@ -4,11 +4,14 @@ import json
 
 import pytest
 
+from pipeline.core import events
 from pipeline.core.events import (
     BatchEnded,
+    BatchPriced,
     BatchStarted,
     CallFailed,
     Event,
+    ExtraFailed,
     JobLeft,
     JobMoved,
     QuestionsLate,
@@ -19,6 +22,7 @@ from pipeline.core.events import (
     SubmittingResumed,
 )
 from pipeline.core.jobs import Failure, Job, JobState, Outcome, Source, Stage, StoredFile
+from pipeline.core.money import Actual, Quote
 from pipeline.views.log import REPEAT_AFTER, JsonLog, Level, TextLog, as_json, sentence
 
 JOB = Job("wave", "d", "m", {"prompt": "the prompt"}, {}, "wave.mp4", Source("m.yaml", 1))
@@ -30,6 +34,8 @@ UNKNOWN = JobMoved(1.5, JOB, JobState.UNKNOWN, 1, None, Outcome(JobState.UNKNOWN
 RUNNING = JobMoved(1.5, JOB, JobState.RUNNING, 1, "t1")
 STARTED = BatchStarted(1.5, {JobState.QUEUED: 2}, 1)
 CALL = CallFailed(1.5, "submit", "wave", "rate_limit", "slow down", 2.0)
+QUOTE = Quote("m", "m", currency="CNY", expected=900_000, worst=1_440_000)
+PRICED = BatchPriced(1.5, {QUOTE: 2, Quote("n", "n"): 1}, (), 12.0)
 ALL = [
     (FAILED, Level.ERRORS, "job_moved", "wave: failed (failed at generate): no \x1b[31mreason"),
     (
@@ -64,6 +70,13 @@ ALL = [
         "wave: left running for the next run: the run ended",
     ),
     (STARTED, Level.EVERYTHING, "batch_started", "started: 0 done, 2 queued; 1 to submit"),
+    (PRICED, Level.EVERYTHING, "batch_priced", "3 jobs to submit are priced"),
+    (
+        ExtraFailed(1.5, "notify", "the webhook answers 500"),
+        Level.ERRORS,
+        "extra_failed",
+        "notify failed, and the run goes on: the webhook answers 500",
+    ),
     (BatchEnded(1.5, {JobState.DONE: 2}), Level.EVERYTHING, "batch_ended", "ended: 2 done"),
 ]
 
@@ -84,6 +97,27 @@ def test_an_event_has_a_stable_name_when_it_is_logged_as_json(
     assert (found["event"], found["time"]) == (name, "1970-01-01T00:00:01.500Z")
     assert line.isascii()
     assert "\n" not in line
+
+
+def test_every_event_is_told_when_there_is_a_log() -> None:
+    """No event is without a name of its own and facts; `submitting_resumed` says everything by its name."""
+    kinds = {kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)}
+    assert {type(event) for event, *_ in ALL} == kinds - {Event}
+    for event, _, name, _ in ALL:
+        facts = json.loads(as_json(event)).keys() - {"event", "time"}
+        assert bool(facts) is (name != "submitting_resumed")
+
+
+def test_money_is_exact_when_a_move_is_logged_as_json() -> None:
+    """What an attempt may cost stands with its submit, what it came to with its end; what is not known is null."""
+    submitted = json.loads(as_json(JobMoved(1.5, JOB, JobState.SUBMITTING, 1, quote=QUOTE)))
+    assert submitted["quote"] == {"currency": "CNY", "expected": "0.90", "worst": "1.44"}
+    unpriced = json.loads(as_json(JobMoved(1.5, JOB, JobState.SUBMITTING, 1, quote=Quote("n", "n"))))
+    assert unpriced["quote"] == {"currency": None, "expected": None, "worst": None}
+    ended = json.loads(as_json(JobMoved(1.5, JOB, JobState.FETCHING, 1, "t1", actual=Actual(875_000, 5040))))
+    assert ended["actual"] == {"cost": "0.875", "video_seconds": 5.04}
+    ended = json.loads(as_json(JobMoved(1.5, JOB, JobState.FETCHING, 1, "t1", actual=Actual())))
+    assert ended["actual"] == {"cost": None, "video_seconds": None}
 
 
 def test_a_finished_job_is_complete_when_it_is_logged_as_json() -> None:
@@ -142,6 +176,16 @@ def test_a_trouble_is_told_once_a_minute_when_it_repeats() -> None:
     now[0] = REPEAT_AFTER
     log.hear(CALL)
     assert lines[2].endswith("slow down (4 more like this since)")
+
+
+def test_a_pause_that_comes_and_goes_is_told_once_a_minute_when_it_flickers() -> None:
+    """Of a disk that is full and free again every second, the log keeps one line of each kind."""
+    lines: list[str] = []
+    log = TextLog(lines.append, Level.NOTABLE, lambda: 0.0)
+    for _ in range(5):
+        log.hear(SubmittingPaused(1.5, "disk"))
+        log.hear(SubmittingResumed(1.5))
+    assert [line.split(" ", 1)[1] for line in lines] == ["submitting is paused: disk", "submitting goes on"]
 
 
 def test_jobs_left_behind_are_told_once_when_they_are_many() -> None:

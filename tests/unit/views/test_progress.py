@@ -1,394 +1,342 @@
-"""The tally and what progress shows of it, with time as an argument."""
+"""What progress writes, with time as an argument; a terminal in memory shows what comes of it."""
 
 import asyncio
 import io
-import itertools
 import os
-from collections.abc import Iterator
 
+import pyte
 import pytest
 
-from pipeline.core.events import (
-    BatchEnded,
-    BatchStarted,
-    CallFailed,
-    Event,
-    JobLeft,
-    JobMoved,
-    SlotsChanged,
-    Stopping,
-    SubmittingPaused,
-    SubmittingResumed,
-)
-from pipeline.core.jobs import Failure, Job, JobState, Outcome, Source, Stage
+from pipeline.core.events import BatchEnded, Stopping
+from pipeline.core.jobs import JobState
 from pipeline.views.progress import (
     PLAIN_EVERY,
     LiveProgress,
     NoProgress,
     PlainProgress,
     keep_drawing,
-    line_writer,
-    live_lines,
     open_progress,
     plain_line,
     rows,
 )
-from pipeline.views.tally import Standing, Tally
+from pipeline.views.purse import Money
+from pipeline.views.tally import Speed, Standing, Subject
+from tests.unit.views.batches import Time, life, moved, started
 
-
-class Time:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def moved(job_id: str, state: JobState, stage: Stage = Stage.SUBMIT) -> JobMoved:
-    job = Job(job_id, "d", "m", {}, {}, f"{job_id}.mp4", Source("m.yaml", 1))
-    failure = Failure(stage, "code", "message") if state in (JobState.FAILED, JobState.UNKNOWN) else None
-    return JobMoved(0.0, job, state, 1, outcome=Outcome(state, (), failure) if state.ended else None)
-
-
-def life(job_id: str) -> Iterator[JobMoved]:
-    for state in (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING, JobState.DONE):
-        yield moved(job_id, state)
-
-
-def started(**counts: int) -> BatchStarted:
-    return BatchStarted(0.0, {JobState(name): count for name, count in counts.items()}, counts.get("queued", 0))
-
-
-def told(*events: Event, time: Time | None = None) -> Tally:
-    tally = Tally(time or Time())
-    for event in events:
-        tally.hear(event)
-    return tally
-
-
-def shown(tally: Tally) -> dict[str, int]:
-    return {str(state): count for state, count in tally.standing().counts.items() if count}
-
-
-# -- the tally ---------------------------------------------------------------------------------------------------------
-
-
-def test_counts_follow_a_job_when_it_moves() -> None:
-    """A job leaves the count of its old state when it enters that of the new one."""
-    tally = told(started(queued=2), moved("a", JobState.SUBMITTING))
-    assert shown(tally) == {"submitting": 1, "queued": 1}
-    for event in list(life("a"))[1:]:
-        tally.hear(event)
-    assert shown(tally) == {"done": 1, "queued": 1}
-
-
-def test_counts_stay_right_when_a_submit_is_taken_back() -> None:
-    """A job that goes back to the queue and comes again is counted once."""
-    back_and_forth = [moved("a", JobState.SUBMITTING), moved("a", JobState.QUEUED), moved("a", JobState.SUBMITTING)]
-    assert shown(told(started(queued=1), *back_and_forth)) == {"submitting": 1}
-
-
-@pytest.mark.parametrize(
-    ("before", "event"),
-    [
-        ("running", moved("a", JobState.FETCHING)),
-        ("fetching", moved("a", JobState.DONE)),
-        ("running", moved("a", JobState.UNKNOWN)),
-        ("queued", moved("a", JobState.FAILED, Stage.SUBMIT)),
-        ("running", moved("a", JobState.FAILED, Stage.GENERATE)),
-        ("fetching", moved("a", JobState.FAILED, Stage.DOWNLOAD)),
-    ],
-)
-def test_counts_stay_right_when_an_earlier_run_began_the_job(before: str, event: JobMoved) -> None:
-    """The first that is heard of a job tells where it stood."""
-    assert shown(told(started(**{before: 1}), event)) == {str(event.state): 1}
-
-
-def test_the_ledger_has_the_last_word_when_the_batch_ends() -> None:
-    """The counts at the end are the ledger's own."""
-    assert shown(told(started(queued=1), BatchEnded(0.0, {JobState.QUEUED: 0, JobState.DONE: 1}))) == {"done": 1}
-
-
-def test_the_eta_is_what_is_left_at_the_rate_so_far_when_two_jobs_have_ended() -> None:
-    """Two of ten in twenty seconds leave eighty; before the second end nothing is said, and after the last nothing."""
-    time = Time()
-    tally = told(started(queued=10), time=time)
-    time.now += 20
-    for event in life("a"):
-        tally.hear(event)
-    assert tally.standing().eta is None
-    for event in life("b"):
-        tally.hear(event)
-    assert tally.standing().eta == 80
-    tally.hear(BatchEnded(0.0, {}))
-    assert tally.standing().eta is None
-
-
-def test_the_eta_waits_for_tasks_when_submits_are_refused() -> None:
-    """A refused submit takes no time, and says nothing about the jobs that do."""
-    tally = told(started(queued=9))
-    for name in ("a", "b", "c"):
-        tally.hear(moved(name, JobState.SUBMITTING))
-        tally.hear(moved(name, JobState.FAILED))
-    assert tally.standing().eta is None
-
-
-def wave(slots: int, time: Time) -> Tally:
-    """A hundred jobs, so many of them submitted at once."""
-    tally = told(started(queued=100), time=time)
-    for number in range(slots):
-        tally.hear(moved(str(number), JobState.SUBMITTING))
-        tally.hear(moved(str(number), JobState.RUNNING))
-    return tally
-
-
-def test_the_eta_is_sober_when_the_first_of_many_slots_end() -> None:
-    """Ten tasks of a minute at a time make ten minutes for a hundred, though only two have ended yet."""
-    time = Time()
-    tally = wave(10, time)
-    time.now += 58
-    for number in range(2):
-        tally.hear(moved(str(number), JobState.FETCHING))
-        tally.hear(moved(str(number), JobState.DONE))
-    assert tally.standing().eta == pytest.approx(540, rel=0.1)
-
-
-def test_the_eta_moves_calmly_when_a_wave_ends() -> None:
-    """Between two looks the estimate follows time, and not the accident of which task ended just now."""
-    time, seen = Time(), []
-    tally = wave(10, time)
-    for number in range(10):
-        time.now += 55 if number == 0 else 1
-        tally.hear(moved(str(number), JobState.FETCHING))
-        tally.hear(moved(str(number), JobState.DONE))
-        seen.append(tally.standing().eta)
-    told_etas = [eta for eta in seen if eta is not None]
-    assert len(told_etas) == 9
-    assert all(abs(later - earlier) < 20 for earlier, later in itertools.pairwise(told_etas))
-
-
-def test_the_eta_is_never_zero_when_something_still_runs() -> None:
-    """The last task takes longer than all before it: a second is left, or more, until it has ended."""
-    time = Time()
-    tally = told(started(queued=3), time=time)
-    for name in ("a", "b", "c"):
-        tally.hear(moved(name, JobState.SUBMITTING))
-        tally.hear(moved(name, JobState.RUNNING))
-    time.now += 2
-    for name in ("a", "b"):
-        tally.hear(moved(name, JobState.FETCHING))
-        tally.hear(moved(name, JobState.DONE))
-    for _ in range(100):
-        time.now += 0.25
-        eta = tally.standing().eta
-        assert eta is not None
-        assert eta >= 1
-
-
-def test_the_eta_forgets_a_job_when_it_is_left_to_the_next_run() -> None:
-    """This run does not wait for it."""
-    tally = told(started(queued=3), *life("a"), *life("b"), moved("c", JobState.SUBMITTING))
-    tally.hear(moved("c", JobState.RUNNING))
-    assert tally.standing().eta is not None
-    tally.hear(JobLeft(0.0, "c", JobState.RUNNING, "it has been running for 3,600 s"))
-    assert tally.standing().eta is None
-
-
-def test_the_eta_follows_the_recent_rate_when_the_batch_is_long() -> None:
-    """After two hundred ends, older ones no longer count."""
-    time = Time()
-    tally = told(started(queued=1000), time=time)
-    for number in range(400):
-        time.now += 10 if number < 200 else 1
-        for event in life(str(number)):
-            tally.hear(event)
-    assert tally.standing().eta == pytest.approx(600, rel=0.01)
-
-
-def test_a_refusal_is_noted_when_it_is_fresh() -> None:
-    """A failed call is named until the call is made again; a pause until it is over; a stop for good."""
-    time = Time()
-    tally = told(started(queued=1), CallFailed(0.0, "submit", "a", "rate_limit", "slow down", 5.0), time=time)
-    assert tally.standing().note == "submit calls fail (rate_limit)"
-    time.now += 5
-    assert tally.standing().note == ""
-    tally.hear(SubmittingPaused(0.0, "disk full"))
-    assert tally.standing().note == "submitting is paused: disk full"
-    tally.hear(SubmittingResumed(0.0))
-    assert tally.standing().note == ""
-    tally.hear(Stopping(0.0, "signal", "SIGTERM received"))
-    assert tally.standing().note == "stopping: SIGTERM received"
-
-
-# -- drawing -----------------------------------------------------------------------------------------------------------
+# -- a plain line ------------------------------------------------------------------------------------------------------
 
 MIDWAY = Standing({JobState.DONE: 7, JobState.FAILED: 1, JobState.RUNNING: 2, JobState.QUEUED: 2}, 65, 32.4)
 
 
 def test_a_plain_line_says_everything_when_a_batch_is_midway() -> None:
-    """Elapsed, jobs, counts that are not zero, and the time left."""
-    assert plain_line(MIDWAY) == "1:05  12 jobs: 7 done, 1 failed, 2 running, 2 queued; about 0:32 left"
+    """Elapsed, jobs, counts that are not zero, the time left, the speed, the money, and what is in the way."""
+    assert plain_line(MIDWAY) == "1:05  12 jobs: 7 done, 1 failed, 2 running, 2 queued; about 32 s left"
+    busy = Standing(
+        MIDWAY.counts,
+        65,
+        slots=3,
+        slots_wanted=4,
+        speed=Speed(7.38, 6.46, 1_500_000),
+        money=(Money("CNY", 900_000, 0, 1_800_000),),
+        note="429: paused 3 s",
+    )
+    assert plain_line(busy).split("; ")[1:] == [
+        "7.4 jobs/min, 6.5 videos/min, 1.5 MB/s",
+        "3 slots allowed",
+        "0.90 CNY spent, 1.80 to come",
+        "429: paused 3 s",
+    ]
 
 
 def test_a_plain_line_makes_no_guess_when_nothing_is_known_yet() -> None:
-    """What is not known is not named."""
+    """What is not known is not named, and a rehearsal speaks of no money."""
     assert plain_line(Standing({JobState.QUEUED: 1}, 0)) == "0:00  1 job: 0 done, 1 queued"
+    rehearsal = Standing({JobState.QUEUED: 1}, 0, subject=Subject(rehearsal=True), money=(Money("CNY", 1),))
+    assert plain_line(rehearsal) == "0:00  1 job: 0 done, 1 queued"
 
 
-def test_nothing_is_left_when_every_job_has_ended() -> None:
-    """The last line names no remaining time."""
-    assert plain_line(Standing({JobState.DONE: 2}, 3700)) == "1:01:40  2 jobs: 2 done"
-
-
-@pytest.mark.parametrize(
-    ("width", "expected"),
-    [
-        (
-            80,
-            f"{'━' * 26}{'╌' * 14} 8/12  1:05  about 0:32 left\n7 done, 1 failed, 2 running, 2 queued",
-        ),
-        (40, "━━━━━━━━╌╌╌╌ 8/12  1:05  about 0:32 left\n7 done, 1 failed, 2 running, 2 queued"),
-        (20, "8/12  1:05  about 0…\n7 done, 1 failed, 2…"),
-    ],
-)
-def test_live_lines_fit_when_the_terminal_is_narrow(width: int, expected: str) -> None:
-    """The bar shrinks first, then the words are cut."""
-    drawn = live_lines(MIDWAY, width)
-    assert drawn == expected
-    assert all(len(line) <= width for line in drawn.splitlines())
-
-
-def test_a_note_from_outside_is_harmless_when_it_is_drawn() -> None:
+def test_a_note_from_outside_is_harmless_when_it_is_written() -> None:
     """A message of the service cannot steer the terminal."""
-    standing = Standing({JobState.QUEUED: 1}, 0, slots=3, note="paused: \x1b[2J")
-    assert live_lines(standing, 80).splitlines()[1] == r"0 done, 1 queued; 3 slots allowed; paused: \x1b[2J"
-    assert told(SlotsChanged(0.0, 3)).standing().slots == 3
+    assert plain_line(Standing({JobState.DONE: 1}, 0, note="\x1b[2J")).endswith(r"; \x1b[2J")
+
+
+# -- plain progress ----------------------------------------------------------------------------------------------------
+
+
+def plain(time: Time) -> tuple[PlainProgress, io.StringIO]:
+    stream = io.StringIO()
+    return PlainProgress(stream, time), stream
+
+
+def lines(stream: io.StringIO) -> list[str]:
+    return stream.getvalue().splitlines()
+
+
+def test_plain_lines_are_rare_when_a_batch_goes_on() -> None:
+    """A line at the start, one every quarter of a minute, and one at the end."""
+    time = Time()
+    progress, stream = plain(time)
+    progress.hear(started(queued=3))
+    assert len(lines(stream)) == 1
+    for event in life("a"):
+        progress.hear(event)
+    time.now += PLAIN_EVERY - 0.1
+    progress.tick()
+    assert len(lines(stream)) == 1
+    time.now += 0.1
+    progress.tick()
+    progress.tick()
+    assert len(lines(stream)) == 2
+    progress.hear(BatchEnded(0.0, {JobState.DONE: 2, JobState.QUEUED: 1}))
+    time.now += 10 * PLAIN_EVERY
+    progress.tick()
+    assert len(lines(stream)) == 3
+
+
+def test_a_plain_line_tells_each_phase_when_it_begins() -> None:
+    """The last job is submitted, the last task has ended, the run stops: each is told once, and none twice."""
+    progress, stream = plain(Time())
+    progress.hear(started(queued=2))
+    for event in (moved("a", JobState.SUBMITTING), moved("a", JobState.RUNNING)):
+        progress.hear(event)
+    assert len(lines(stream)) == 1
+    progress.hear(moved("b", JobState.SUBMITTING))
+    assert len(lines(stream)) == 2
+    for event in (moved("b", JobState.QUEUED), moved("b", JobState.SUBMITTING), moved("b", JobState.RUNNING)):
+        progress.hear(event)
+    assert len(lines(stream)) == 2
+    progress.hear(moved("b", JobState.FETCHING))
+    progress.hear(moved("a", JobState.FETCHING))
+    assert len(lines(stream)) == 3
+    progress.hear(Stopping(0.0, "signal", "SIGTERM received"))
+    progress.hear(Stopping(0.0, "disk", "full"))
+    assert [line.split("; ")[-1] for line in lines(stream)[3:]] == ["stopping: SIGTERM received"]
+
+
+def test_no_plain_line_is_written_when_there_is_nothing_to_do() -> None:
+    """A night without work fills nobody's mailbox."""
+    progress, stream = plain(Time())
+    progress.hear(started(done=2, failed=1))
+    progress.hear(BatchEnded(0.0, {JobState.DONE: 2, JobState.FAILED: 1}))
+    progress.tick()
+    progress.close()
+    assert stream.getvalue() == ""
+
+
+# -- the live view -----------------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    """A terminal in memory, of a size that a test may change; its screen shows what came of all that was written."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, columns: int = 80, rows: int = 24) -> None:
+        super().__init__()
+        monkeypatch.setenv("TERM", "xterm-256color")
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "LC_ALL", "LC_CTYPE", "LANG"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr("os.get_terminal_size", lambda _fd=0: os.terminal_size((self.columns, self.rows)))
+        self.columns, self.rows = columns, rows
+        self.pty = pyte.HistoryScreen(columns, rows)
+        self.feed = pyte.Stream(self.pty)
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.feed.feed(text.replace("\n", "\r\n"))
+        return super().write(text)
+
+    def screen(self) -> list[str]:
+        shown = [line.rstrip() for line in self.pty.display]
+        while shown and not shown[-1]:
+            shown.pop()
+        return shown
+
+    def resize(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        self.pty.resize(rows, columns)
+
+
+def live(terminal: Terminal, time: Time | None = None) -> LiveProgress:
+    return LiveProgress(terminal, time or Time(), Subject("shots.yaml", "outputs/shots"))
+
+
+def test_the_view_is_redrawn_in_place_when_a_terminal_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens, one view stands on the screen, and the lines that stay are above it."""
+    terminal = Terminal(monkeypatch)
+    progress = open_progress("auto", terminal, Subject("shots.yaml", "outputs/shots"))
+    assert isinstance(progress, LiveProgress)
+    progress.tick()
+    assert terminal.screen() == []
+    progress.hear(started(queued=2, slots=2))
+    assert terminal.screen()[0] == "shots.yaml → outputs/shots"
+    for number, event in enumerate((*life("a"), moved("b", JobState.SUBMITTING))):
+        progress.hear(event)
+        progress.line(f"line {number}: [bold]not markup[/bold]")
+        progress.tick()
+    shown = terminal.screen()
+    assert shown[:5] == [f"line {number}: [bold]not markup[/bold]" for number in range(5)]
+    assert shown[5] == "shots.yaml → outputs/shots"
+    assert "█ 1 done  ▓ 0 downloading  ▒ 1 running  ░ 0 waiting" in shown[7]
+    assert sum("slowest running" in line for line in shown) == 1
+
+
+def test_two_lines_stay_when_the_view_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The view falls in, and an empty line stands below what stays; a line that waited is still written."""
+    terminal = Terminal(monkeypatch)
+    progress = live(terminal)
+    progress.hear(started(queued=1, slots=1))
+    for event in life("a"):
+        progress.hear(event)
+    progress.line("the last word")
+    progress.close()
+    assert terminal.screen() == ["the last word", "█" * 66 + " 1/1  in 0:00", "█ 1 done"]
+    assert terminal.pty.cursor.y == 4
+
+
+def test_lines_that_stay_are_wrapped_at_spaces_when_the_terminal_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word is broken on no terminal that has room for it, before the view is there and while it is."""
+    terminal = Terminal(monkeypatch, 20, 20)
+    progress = live(terminal)
+    text, wrapped = "wave: failed (timeout): nothing came", ["wave: failed", "(timeout): nothing", "came"]
+    progress.line(text)
+    assert terminal.screen() == wrapped
+    progress.hear(started(queued=2))
+    progress.line(text)
+    progress.tick()
+    assert terminal.screen()[:6] == wrapped * 2
+
+
+def test_a_pipe_gets_lines_as_they_are_when_rich_is_asked_for() -> None:
+    """Nothing is drawn into a pipe, and no line is wrapped for it."""
+    pipe = io.StringIO()
+    progress = open_progress("rich", pipe)
+    progress.hear(started(queued=1))
+    progress.line("word " * 30)
+    progress.tick()
+    progress.close()
+    assert pipe.getvalue() == "word " * 30 + "\n"
+
+
+def test_the_view_follows_when_the_terminal_changes_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Higher and wider, it shows more; lower, less; and never is a part of an older view left above a newer one."""
+    terminal = Terminal(monkeypatch)
+    progress = live(terminal)
+    progress.hear(started(queued=200, slots=100))
+    for number in range(90):
+        progress.hear(moved(f"job-{number}", JobState.SUBMITTING))
+    progress.tick()
+    heights = []
+    for columns, height in ((80, 40), (160, 50), (160, 30)):
+        terminal.resize(columns, height)
+        progress.tick()
+        shown = terminal.screen()
+        heights.append(len(shown))
+        assert sum("shots.yaml" in line for line in shown) == 1
+        assert sum("slowest running" in line for line in shown) == 1
+    assert heights[0] > 20
+    assert heights[1] > heights[0]
+    assert heights[2] < heights[1]
+
+
+@pytest.mark.parametrize(("columns", "more"), [(100, 0), (80, 0), (79, 0), (78, 1), (40, 2)])
+def test_the_old_view_is_replaced_when_the_terminal_has_wrapped_it(
+    monkeypatch: pytest.MonkeyPatch, columns: int, more: int
+) -> None:
+    """A narrower terminal has wrapped what stood there: the new view begins so many rows higher."""
+    terminal = Terminal(monkeypatch, 80, 8)
+    progress = live(terminal)
+    progress.hear(started(queued=2, slots=2))
+    progress.tick()
+    before = len(terminal.getvalue())
+    terminal.resize(columns, 8)
+    progress.tick()
+    climbed = int(terminal.getvalue()[before:].split("A", 1)[0].removeprefix("\r\x1b["))
+    assert climbed == 5 + more
 
 
 @pytest.mark.parametrize(("width", "taken"), [(9, 2), (8, 2), (7, 3), (4, 4), (3, 5)])
 def test_rows_are_counted_when_a_terminal_wraps_a_picture(width: int, taken: int) -> None:
     """A line that fits takes one row, one cell more takes another; a wide character takes two cells."""
-    assert rows("12345678\n1海23", width) == taken
+    assert rows(["12345678", "1海23"], width) == taken
 
 
-# -- the three kinds ---------------------------------------------------------------------------------------------------
-
-
-def test_plain_lines_are_rare_when_a_batch_goes_on() -> None:
-    """At the start, when the last job was submitted, at the end, and otherwise every quarter of a minute."""
-    time, lines = Time(), []
-    progress = PlainProgress(lines.append, time)
-    progress.hear(started(queued=2))
-    assert len(lines) == 1
-    for event in life("a"):
-        progress.hear(event)
-    time.now += PLAIN_EVERY - 0.1
-    progress.tick()
-    assert len(lines) == 1
-    time.now += 0.1
-    progress.tick()
-    progress.tick()
-    assert len(lines) == 2
-    progress.hear(moved("b", JobState.SUBMITTING))
-    assert len(lines) == 3
-    progress.hear(BatchEnded(0.0, {JobState.DONE: 2}))
-    time.now += 10 * PLAIN_EVERY
-    progress.tick()
-    assert len(lines) == 4
-
-
-def test_one_plain_line_is_enough_when_there_is_nothing_to_do() -> None:
-    """The end is told where it differs from the start."""
-    lines: list[str] = []
-    progress = PlainProgress(lines.append, Time())
-    progress.hear(started(done=2))
-    progress.hear(BatchEnded(0.0, {JobState.DONE: 2}))
-    assert lines == ["0:00  2 jobs: 2 done"]
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_live_lines_are_redrawn_in_place_when_a_terminal_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines that stay are written above the picture; the last picture stays, an empty line below it."""
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "80")
-    terminal = Terminal()
-    progress = open_progress("auto", terminal)
-    assert isinstance(progress, LiveProgress)
-    progress.tick()
-    assert terminal.getvalue() == ""
-    progress.hear(started(queued=2))
-    assert "0 done, 2 queued" in terminal.getvalue()
-    progress.hear(moved("a", JobState.SUBMITTING))
-    progress.tick()
-    assert "0 done, 1 submitting, 1 queued" in terminal.getvalue()
-    progress.line("a: [bold]not markup[/bold]")
-    assert "a: [bold]not markup[/bold]\n" in terminal.getvalue()
-    progress.close()
-    assert terminal.getvalue().endswith("0 done, 1 submitting, 1 queued\n\x1b[?25h\n")
-
-
-def test_a_line_is_wrapped_at_a_space_when_the_terminal_is_too_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A word is broken on no terminal that has room for it; a pipe gets the line as it is."""
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "20")
-    terminal, pipe = Terminal(), io.StringIO()
-    for stream in (terminal, pipe):
-        LiveProgress(stream).line("wave: failed (timeout): nothing came")
-    assert [line.rstrip() for line in terminal.getvalue().splitlines()] == [
-        "wave: failed",
-        "(timeout): nothing",
-        "came",
-    ]
-    assert pipe.getvalue() == "wave: failed (timeout): nothing came\n"
-
-
-@pytest.mark.parametrize(("columns", "climbed"), [(60, 0), (50, 0), (49, 1), (24, 2)])
-def test_the_old_picture_is_erased_when_the_terminal_became_narrower(
-    monkeypatch: pytest.MonkeyPatch, columns: int, climbed: int
+def test_a_character_that_is_wider_than_thought_breaks_no_line_when_it_is_drawn(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The terminal has wrapped what stood there: the rows that it takes now are erased before the new picture."""
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("COLUMNS", raising=False)
-    width = [80]
-    monkeypatch.setattr("os.get_terminal_size", lambda _fd: os.terminal_size((width[0], 24)))
-    terminal = Terminal()
-    progress = LiveProgress(terminal, Time())
-    progress.hear(started(queued=2))
-    written = len(terminal.getvalue())
-    width[0] = columns
-    progress.tick()
-    up = "\x1b[2K\x1b[1A"
-    assert terminal.getvalue()[written:].startswith(up * climbed + "\r" + up)
+    """While the view is drawn, the terminal wraps nothing; afterwards it wraps again."""
+    terminal = Terminal(monkeypatch)
+    live(terminal).hear(started(queued=1))
+    written = terminal.getvalue()
+    assert written.index("\x1b[?7l") < written.index("shots.yaml") < written.index("\x1b[?7h")
+    assert written.endswith("\x1b[?7h")
 
 
-def test_the_last_picture_is_a_whole_line_when_it_goes_into_a_pipe() -> None:
-    """What comes after it starts on a line of its own; nothing is drawn before the end."""
-    pipe = io.StringIO()
-    progress = open_progress("rich", pipe)
-    progress.hear(started(queued=1))
+@pytest.mark.parametrize("no_color", [False, True])
+def test_colours_are_left_out_when_nobody_wants_them(monkeypatch: pytest.MonkeyPatch, no_color: bool) -> None:
+    """NO_COLOR is honoured: the same characters, and no colour."""
+    terminal = Terminal(monkeypatch)
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    live(terminal).hear(started(done=1, queued=1))
+    colours = {cell.fg for row in terminal.pty.buffer.values() for cell in row.values()}
+    assert (colours == {"default"}) is no_color
+    assert "█ 1 done" in terminal.screen()[2]
+
+
+@pytest.mark.parametrize(("locale", "ascii_only"), [({}, False), ({"LANG": "C"}, True), ({"LANG": "C.UTF-8"}, False)])
+@pytest.mark.parametrize("stronger", [{}, {"LC_ALL": "POSIX"}])
+def test_the_view_is_ascii_when_the_locale_knows_no_more(
+    monkeypatch: pytest.MonkeyPatch, locale: dict[str, str], ascii_only: bool, stronger: dict[str, str]
+) -> None:
+    """The C locale gets ASCII, though Python takes it for UTF-8; where nothing is set, UTF-8 it is."""
+    terminal = Terminal(monkeypatch)
+    for name, value in {**locale, **stronger}.items():
+        monkeypatch.setenv(name, value)
+    live(terminal).hear(started(done=1, queued=1))
+    assert "\n".join(terminal.screen()).isascii() is (ascii_only or bool(stronger))
+
+
+def test_the_view_is_ascii_when_the_stream_s_encoding_knows_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No character of the bar becomes an escape or a question mark."""
+
+    class Narrow(Terminal):
+        encoding = "latin-1"
+
+    terminal = Narrow(monkeypatch)
+    live(terminal).hear(started(done=1, queued=1))
+    assert terminal.screen()[0] == "shots.yaml > outputs/shots"
+    assert terminal.screen()[1].startswith("#######")
+
+
+def test_nothing_is_drawn_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence will say so."""
+    terminal = Terminal(monkeypatch)
+    progress = live(terminal)
+    progress.hear(started(done=5))
     progress.tick()
     progress.close()
-    assert pipe.getvalue().splitlines()[1] == "0 done, 1 queued"
-    assert pipe.getvalue().endswith("queued\n")
+    assert terminal.getvalue() == ""
 
 
-def test_a_picture_is_ascii_when_the_terminal_knows_no_more() -> None:
-    """No character of the bar becomes an escape."""
-    raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+def test_nothing_is_drawn_when_the_terminal_is_held() -> None:
+    """Ctrl-S holds the screen, not the run: what is to be drawn is drawn when it is let go, and lines are kept."""
+    controller, held = os.openpty()
+    stream = os.fdopen(held, "w")
     progress = LiveProgress(stream, Time())
-    progress.hear(started(done=1, queued=1))
+    progress.hear(started(queued=1))
+    for _ in range(50):
+        progress._outlet.write("x" * 10_000)  # nobody reads the other side
+    assert progress._outlet.busy
+    progress.line("kept")
+    progress.tick()
+    assert list(progress._lines) == ["kept"]
+    os.close(controller)
     progress.close()
-    stream.flush()
-    assert raw.getvalue().splitlines()[0] == b"#" * 20 + b"-" * 20 + b" 1/2  0:00"
+    stream.close()
+
+
+# -- which kind --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("term", ["dumb", None])
@@ -396,8 +344,9 @@ def test_progress_is_plain_when_the_terminal_cannot_move_its_cursor(
     monkeypatch: pytest.MonkeyPatch, term: str | None
 ) -> None:
     """`auto` animates nothing on a dumb terminal."""
+    terminal = Terminal(monkeypatch)
     monkeypatch.setenv("TERM", term) if term else monkeypatch.delenv("TERM", raising=False)
-    assert isinstance(open_progress("auto", Terminal()), PlainProgress)
+    assert isinstance(open_progress("auto", terminal), PlainProgress)
 
 
 def test_progress_is_plain_when_stderr_is_no_terminal() -> None:
@@ -417,16 +366,6 @@ def test_lines_still_come_when_there_is_no_progress() -> None:
     assert stream.getvalue() == "words\n"
 
 
-def test_a_run_goes_on_when_nobody_can_be_told() -> None:
-    """A closed pipe or a full disk behind stderr is no reason to end a paid run."""
-
-    class Broken(io.StringIO):
-        def write(self, _text: str) -> int:
-            raise BrokenPipeError
-
-    line_writer(Broken())("words")
-
-
 async def test_progress_is_drawn_until_it_is_cancelled_when_a_run_goes_on() -> None:
     """The drawing asks again and again."""
     drawn = asyncio.Event()
@@ -435,7 +374,7 @@ async def test_progress_is_drawn_until_it_is_cancelled_when_a_run_goes_on() -> N
         def tick(self) -> None:
             drawn.set()
 
-    drawing = asyncio.create_task(keep_drawing(Once(print)))
+    drawing = asyncio.create_task(keep_drawing(Once(io.StringIO())))
     await drawn.wait()
     drawing.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -6,10 +6,15 @@ import json
 import pytest
 
 from pipeline.core.events import BatchStarted, Stopping, SubmittingPaused
+from pipeline.core.jobs import JobState
 from pipeline.settings import Settings
 from pipeline.views.screen import open_screen
 
-EVENTS = [BatchStarted(0.0, {}, 0), SubmittingPaused(0.0, "disk"), Stopping(0.0, "signal", "SIGTERM received")]
+EVENTS = [
+    BatchStarted(0.0, {JobState.QUEUED: 1}, 1),
+    SubmittingPaused(0.0, "disk"),
+    Stopping(0.0, "signal", "SIGTERM received"),
+]
 
 
 def heard(quiet: bool = False, verbose: bool = False, **settings: str) -> list[str]:
@@ -18,15 +23,16 @@ def heard(quiet: bool = False, verbose: bool = False, **settings: str) -> list[s
     for event in EVENTS:
         screen.hear(event)
     screen.say("a word to a person")
-    screen.progress.close()
+    screen.close()
     return stream.getvalue().splitlines()
 
 
 def test_progress_and_notable_events_are_shown_when_nothing_is_said() -> None:
     """Counts, pauses, stops, and a word to a person."""
-    progress, paused, stopping, word = heard()
-    assert progress == "0:00  0 jobs: 0 done"
+    progress, paused, stopping, phase, word = heard()
+    assert progress == "0:00  1 job: 0 done, 1 queued"
     assert paused.endswith("submitting is paused: disk")
+    assert phase.endswith("stopping: SIGTERM received")
     assert stopping.endswith("stopping: SIGTERM received")
     assert word == "a word to a person"
 
@@ -40,8 +46,8 @@ def test_only_errors_are_shown_when_the_run_is_quiet() -> None:
 def test_everything_is_shown_when_the_run_is_verbose() -> None:
     """The start is told as well, and the log line stands before the newer counts."""
     lines = heard(verbose=True)
-    assert lines[0].endswith("started: 0 done; 0 to submit")
-    assert len(lines) == 5
+    assert lines[0].endswith("started: 0 done, 1 queued; 1 to submit")
+    assert len(lines) == 6
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ def test_every_line_is_an_object_when_the_log_is_json(quiet: bool, names: list[s
 
 def test_progress_stays_when_it_is_asked_for_beside_a_json_log() -> None:
     """Whoever names the kind gets it."""
-    assert heard(log_format="json", progress="plain")[1] == "0:00  0 jobs: 0 done"
+    assert heard(log_format="json", progress="plain")[1] == "0:00  1 job: 0 done, 1 queued"
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

@@ -3,14 +3,24 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from pipeline.core.jobs import Failure, Job, JobState, Outcome, Record, Source, Stage, Task
 from pipeline.core.money import Spending
 from pipeline.ledger import FailureGroup, Run, UnknownJob
 from pipeline.views.status import BatchStatus, status_json, status_lines
-from pipeline.views.summary import SHOWN, Commands, Ending, last_line, summary_lines
+from pipeline.views.summary import SHOWN, Commands, Ending, Harvest, last_line, spoken_lines, summary_lines
 
-COMMANDS = Commands("pipeline", "run 'my shots.yaml'", "outputs/shots")
-ENDING = Ending(0, {JobState.DONE: 2}, 14.16, "outputs/shots", (), (), ())
+COMMANDS = Commands(
+    *("pipeline", "run 'my shots.yaml' --select 'a-*'", "outputs/shots"),
+    plan="plan 'my shots.yaml'",
+    unselected="run 'my shots.yaml'",
+)
+ENDING = Ending(
+    *(0, {JobState.DONE: 2}, 14.16, "outputs/shots", (), (), ()),
+    spending=(Spending("CNY", tasks=2, spent=1_800_000),),
+    harvest=Harvest({JobState.DONE: 2}, 2, 4_900_000),
+)
 SENT = "sent 1970-01-01T00:00:01.500Z, body sha256 abababababababab…"
 DECIDE = "  to decide for one: pipeline resolve outputs/shots JOB --task-id ID | --resubmit | --write-off"
 
@@ -26,36 +36,131 @@ def group(number: int = 1, count: int = 1) -> FailureGroup:
     return FailureGroup("submit", f"code{number}", count, f"job{number}", "no \x1b[2Jgood")
 
 
-def test_two_lines_are_enough_when_all_went_well() -> None:
-    """Where the videos are, and the stable last line."""
+def five(ending: Ending) -> list[str]:
+    """The five lines before the last one."""
+    return summary_lines(ending, COMMANDS)[-6:-1]
+
+
+def groups(ending: Ending) -> list[str]:
+    """What stands above the five lines."""
+    return summary_lines(ending, COMMANDS)[:-6]
+
+
+# -- the five lines ----------------------------------------------------------------------------------------------------
+
+
+def test_five_lines_and_the_last_one_are_enough_when_all_went_well() -> None:
+    """What happened, what it cost, what is left, what is next, where the files are; and the stable last line."""
     assert summary_lines(ENDING, COMMANDS) == [
+        "happened: 2 done (2 videos, 4.9 MB) in 14.2 s",
+        "cost: 1.80 CNY by this run; in all spent: 1.80 CNY, 2 paid tasks",
+        "left: nothing",
+        "next: nothing; to compare every video with its record: pipeline verify outputs/shots",
         "videos: outputs/shots/videos, results: outputs/shots/results.jsonl",
         "pipeline: exit 0: 2 jobs: 2 done, 0 failed, 0 unknown, 0 remaining in 14.2 s",
     ]
 
 
+def test_a_run_is_told_apart_from_the_batch_when_it_was_not_the_first() -> None:
+    """What this run brought and cost, and what all came to; what has no known price is named, not added up."""
+    counts = {JobState.DONE: 9, JobState.FAILED: 2, JobState.QUEUED: 1}
+    spending = (Spending("", tasks=3), Spending("CNY", tasks=8, spent=5_000_000, estimated=900_000, reserved=900_000))
+    ending = replace(
+        ENDING, counts=counts, spending=spending, spent_before=(Spending("CNY", spent=4_000_000),), elapsed=200
+    )
+    happened, cost, *_ = five(ending)
+    assert happened == "happened: 2 done (2 videos, 4.9 MB) in 3 min 20 s; in all 9 of 12 jobs are done"
+    assert cost == (
+        "cost: 1.00 CNY by this run; in all price unknown: 3 paid tasks; "
+        "spent: 5.00 CNY (0.90 of it estimated), 0.90 CNY reserved, 8 paid tasks"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spending", "cost"),
+    [((), "cost: nothing was bought"), ((Spending("", tasks=3),), "cost: price unknown: 3 paid tasks")],
+)
+def test_an_unknown_price_is_no_zero_when_a_run_ends(spending: tuple[Spending, ...], cost: str) -> None:
+    """Nothing bought and nothing known are told apart."""
+    assert five(replace(ENDING, spending=spending))[1] == cost
+
+
+def test_a_rehearsal_costs_nothing_and_leads_to_the_price_when_it_ends() -> None:
+    """The next step is to see what the same costs live."""
+    _, cost, _, following, _ = five(replace(ENDING, rehearsal=True))
+    assert cost == "cost: none, this was a rehearsal"
+    assert following == "next, to see what it costs live: pipeline plan 'my shots.yaml'"
+
+
+def test_the_report_is_named_when_there_is_one() -> None:
+    """Beside the videos and the results."""
+    assert five(replace(ENDING, has_report=True))[-1].endswith("results.jsonl, report: outputs/shots/report.html")
+
+
+GO_ON = "pipeline run 'my shots.yaml' --select 'a-*'"
+STOPPED = replace(ENDING, exit_code=3, counts={JobState.QUEUED: 5, JobState.DONE: 1})
+AGAIN = FailureGroup("download", "code", 3, "job", "message", comes_again=3)
+
+
+@pytest.mark.parametrize(
+    ("ending", "following"),
+    [
+        (replace(STOPPED, stops=["SIGTERM received"], stop_reasons=["signal"]), f"next, to go on: {GO_ON}"),
+        (replace(STOPPED, stop_reasons=["refused"]), f"next, once the account is in order: {GO_ON}"),
+        (replace(STOPPED, stop_reasons=["signal", "budget"]), f"next, with a larger budget: {GO_ON}"),
+        (replace(STOPPED, stop_reasons=["disk"]), f"next, once there is room: {GO_ON}"),
+        (replace(STOPPED, stop_reasons=["outage"]), f"next, once the service answers: {GO_ON}"),
+        (
+            replace(STOPPED, exit_code=0, all_selected_ended=True),
+            "next, to go on with the rest: pipeline run 'my shots.yaml'",
+        ),
+        (
+            replace(ENDING, counts={JobState.FAILED: 3}, failures=[AGAIN]),
+            f"next, to download 3 jobs again, which costs nothing: {GO_ON}",
+        ),
+        (
+            replace(ENDING, counts={JobState.FAILED: 1}, failures=[FailureGroup("submit", "c", 1, "j", "m")]),
+            f"next, to buy another attempt for each failed job: {GO_ON} --retry-failed",
+        ),
+    ],
+)
+def test_the_one_most_useful_command_is_given_when_a_run_ends(ending: Ending, following: str) -> None:
+    """What is paid for is collected before anything is bought again; the command can be typed as it stands."""
+    assert five(ending)[3] == following
+
+
+def test_a_decision_comes_next_when_nothing_else_is_left() -> None:
+    """The first unknown job stands in the command; what costs nothing comes first."""
+    ending = replace(ENDING, exit_code=5, counts={JobState.UNKNOWN: 1}, unknown=[unknown()])
+    assert five(ending)[3] == (
+        "next, to decide about wave: pipeline resolve outputs/shots wave --task-id ID (or --resubmit, or --write-off)"
+    )
+
+
+# -- the groups --------------------------------------------------------------------------------------------------------
+
+
 def test_failures_are_named_by_reason_when_jobs_failed() -> None:
-    """The most frequent reasons with their first job, and the command that buys again."""
+    """The most frequent reasons with their first job; the command that buys again is the next one."""
     ending = replace(ENDING, exit_code=1, counts={JobState.FAILED: 7}, failures=[group(1, 6), group(2)])
-    assert summary_lines(ending, COMMANDS)[:4] == [
+    assert groups(ending) == [
         "failed: 7 jobs",
         r"     6 × code1 at submit, first job1: no \x1b[2Jgood",
         r"     1 × code2 at submit, first job2: no \x1b[2Jgood",
-        "  to buy another attempt for each: pipeline run 'my shots.yaml' --retry-failed",
     ]
 
 
 def test_money_is_asked_for_only_where_it_is_needed_when_jobs_failed() -> None:
-    """What the next run downloads again unpaid is told apart from what another attempt would buy."""
-    again = replace(group(3), comes_again=3)
-    unpaid = "  to download 3 jobs again, which costs nothing: pipeline run 'my shots.yaml'"
-    only = replace(ENDING, counts={JobState.FAILED: 3}, failures=[again])
-    assert summary_lines(only, COMMANDS)[2:-2] == [unpaid]
-    both = replace(ENDING, counts={JobState.FAILED: 5}, failures=[again, group(2)])
-    assert summary_lines(both, COMMANDS)[3:-2] == [
-        unpaid,
-        "  to buy another attempt for each other: pipeline run 'my shots.yaml' --retry-failed",
-    ]
+    """What the next run downloads again unpaid comes first; what another attempt would buy is told apart."""
+    ending = replace(ENDING, counts={JobState.FAILED: 5}, failures=[AGAIN, group(2)])
+    assert groups(ending)[3:] == [f"  to buy another attempt for each other: {GO_ON} --retry-failed"]
+    assert "which costs nothing" in five(ending)[3]
+
+
+def test_a_command_of_a_group_stays_when_another_one_is_next() -> None:
+    """A run that stopped goes on first; how to buy the failed ones again is still told."""
+    ending = replace(STOPPED, counts={JobState.QUEUED: 1, JobState.FAILED: 1}, failures=[group()])
+    assert groups(ending)[-1] == f"  to buy another attempt for each: {GO_ON} --retry-failed"
 
 
 def test_the_rest_is_left_to_status_when_reasons_are_many() -> None:
@@ -68,25 +173,58 @@ def test_the_rest_is_left_to_status_when_reasons_are_many() -> None:
 
 def test_a_decision_is_asked_for_when_submits_are_unknown() -> None:
     """Each unknown job is named with what helps to find its task, and both ways out are given."""
-    ending = replace(ENDING, exit_code=5, counts={JobState.UNKNOWN: 1}, unknown=[unknown()])
-    assert summary_lines(ending, COMMANDS)[:4] == [
-        "unknown: 1 job: the answer to a paid request was lost, and a person decides",
+    ending = replace(ENDING, exit_code=5, counts={JobState.UNKNOWN: 2}, unknown=[unknown(), unknown("sea")])
+    assert groups(ending) == [
+        "unknown: 2 jobs: the answer to a paid request was lost, and a person decides",
         rf"       wave, {SENT}: the connection\nbroke (connection_lost)",
+        rf"       sea, {SENT}: the connection\nbroke (connection_lost)",
         DECIDE,
-        "  to buy them all again: pipeline run 'my shots.yaml' --resubmit-unknown",
+        f"  to buy them all again: {GO_ON} --resubmit-unknown",
     ]
 
 
-def test_the_next_command_is_given_when_work_remains() -> None:
-    """Why it stopped, what is left, what of that is paid for, and what to type."""
+def test_a_stop_is_told_when_work_remains() -> None:
+    """Why it stopped, what is left, and what of that is paid for."""
     counts = {JobState.QUEUED: 5, JobState.RUNNING: 2, JobState.FETCHING: 1, JobState.DONE: 1}
     ending = replace(ENDING, exit_code=3, counts=counts, stops=["SIGTERM received"])
-    assert summary_lines(ending, COMMANDS)[:3] == [
-        "stopped early: SIGTERM received",
-        "left: 8 jobs, 3 of them paid for and collected first",
-        "  to go on: pipeline run 'my shots.yaml'",
-    ]
+    assert groups(ending) == ["stopped early: SIGTERM received"]
+    assert five(ending)[2] == "left: 8 jobs, 3 of them paid for and collected first"
     assert last_line(ending).startswith("pipeline: exit 3: 9 jobs: 1 done, 0 failed, 0 unknown, 8 remaining in")
+
+
+# -- nothing to do -----------------------------------------------------------------------------------------------------
+
+IDLE = replace(ENDING, idle=True, harvest=Harvest(), counts={JobState.DONE: 2, JobState.FAILED: 1}, exit_code=1)
+
+
+def test_a_sentence_is_enough_for_a_person_when_there_is_nothing_to_do() -> None:
+    """On a terminal: that it is so, where that leads, and the last line."""
+    assert spoken_lines(IDLE, COMMANDS, quiet=False, terminal=True) == [
+        "nothing to do: 2 done, 1 failed",
+        f"next, to buy another attempt for each failed job: {GO_ON} --retry-failed",
+        "videos: outputs/shots/videos, results: outputs/shots/results.jsonl",
+        last_line(IDLE),
+    ]
+    waiting = replace(IDLE, counts={JobState.QUEUED: 4})
+    assert spoken_lines(waiting, COMMANDS, quiet=False, terminal=True)[0] == (
+        "nothing to do: no job has ended, and 4 jobs that this run was not asked for"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "quiet", "said"),
+    [
+        (IDLE, False, [last_line(IDLE)]),
+        (IDLE, True, [last_line(IDLE)]),
+        (replace(IDLE, exit_code=0), False, [last_line(replace(IDLE, exit_code=0))]),
+        (replace(IDLE, exit_code=0), True, []),
+        (ENDING, True, [last_line(ENDING)]),
+        (ENDING, False, summary_lines(ENDING, COMMANDS)),
+    ],
+)
+def test_a_mailbox_stays_empty_when_nothing_happened(ending: Ending, quiet: bool, said: list[str]) -> None:
+    """No terminal: the last line alone; and with -q and exit code 0 nothing at all, so that cron sends no mail."""
+    assert spoken_lines(ending, COMMANDS, quiet=quiet, terminal=False) == said
 
 
 # -- status ------------------------------------------------------------------------------------------------------------

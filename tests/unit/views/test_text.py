@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.views.text import clock, cut, folded, many, printable, span
+from pipeline.views.text import clock, cut, folded, many, printable, rate, roughly, size, span
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,7 @@ def test_text_is_unchanged_when_it_is_harmless(text: str) -> None:
         ("e\u0301e\u0301", 2, "e\u0301e\u0301"),
         ("ab", 1, "…"),
         ("ab", 0, ""),
+        ("✈\ufe0f✈\ufe0f", 2, "✈\ufe0f✈\ufe0f"),
     ],
 )
 def test_text_is_cut_when_it_takes_one_cell_too_many(text: str, cells: int, expected: str) -> None:
@@ -83,3 +84,38 @@ def test_a_noun_agrees_when_it_is_counted(number: int, shown: str) -> None:
 def test_a_sentence_is_folded_between_words(text: str, lines: list[str]) -> None:
     """Ten cells a line, the following ones indented; a word alone may be longer."""
     assert folded(text, 10) == lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.2, "1 s"),
+        (99.4, "99 s"),
+        (100, "1 min 40 s"),
+        (244, "4 min"),
+        (246, "4 min 10 s"),
+        (599, "10 min"),
+        (1500, "25 min"),
+        (7500, "2 h 5 min"),
+        (47.9 * 3600, "47 h 54 min"),
+        (50 * 3600, "2 d 2 h"),
+    ],
+)
+def test_an_estimate_is_as_exact_as_it_deserves_when_it_is_told(seconds: float, shown: str) -> None:
+    """The longer, the coarser; and never nothing."""
+    assert roughly(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0 kB"), (51_200, "51 kB"), (2_440_000, "2.4 MB"), (1.1e9, "1.1 GB"), (2.5e12, "2.5 TB")],
+)
+def test_a_size_has_the_unit_that_fits_when_it_is_told(number: float, shown: str) -> None:
+    """Two or three digits are enough."""
+    assert size(number) == shown
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, "0.0"), (0.417, "0.42"), (7.31, "7.3"), (1204.4, "1,204")])
+def test_a_rate_has_the_digits_that_count_when_it_is_told(number: float, shown: str) -> None:
+    """Slow rates keep two places, fast ones none."""
+    assert rate(number) == shown
