@@ -10,13 +10,17 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pipeline import __version__
 from pipeline.core.errors import FolderError, ManifestError, PipelineError
 from pipeline.views.text import many, printable
+
+if TYPE_CHECKING:
+    from pipeline.foreground import Order
+    from pipeline.views.summary import Commands
 
 INTERRUPTED = 3
 BUG = 70
@@ -204,7 +208,7 @@ def run(
     """
     _import_beside("pipeline.modelverse.client")
     from pipeline.foreground import Order, conduct
-    from pipeline.views.summary import Commands, spoken_lines
+    from pipeline.views.summary import spoken_lines
 
     if not rehearse and (speed is not None or scenario is not None):
         raise click.UsageError("--speed and --scenario belong to --rehearse")
@@ -221,13 +225,13 @@ def run(
         verbose=shell.verbose,
     )
     ending = conduct(order, sys.stderr)
-    plan = shlex.join(
-        ["plan", manifest, *(["-o", str(output)] if output else []), *(["-c", str(config)] if config else [])]
-    )
-    unselected = _same_run(shell, without="--select") if "select" in order.flags else ""
-    commands = Commands(_program(), _same_run(shell), shlex.quote(ending.folder), plan, unselected)
-    with contextlib.suppress(BrokenPipeError):  # the exit code is the run's, whoever reads its summary
+    commands = _to_type_next(shell, order, ending.folder)
+    try:  # the exit code is the run's, whoever reads its summary
         _print_all(spoken_lines(ending, commands, quiet=quiet, terminal=sys.stdout.isatty()))
+    except BrokenPipeError:
+        pass
+    except FolderError as error:
+        _say(_complaint(error))
     return ending.exit_code
 
 
@@ -568,7 +572,10 @@ def _import_beside(name: str) -> None:
 
 def _say(text: str) -> None:
     """To a person, beside the data; whatever the text quotes, it does not steer the terminal."""
-    click.echo("\n".join(map(printable, text.split("\n"))), err=True)
+    try:
+        click.echo("\n".join(map(printable, text.split("\n"))), err=True)
+    except OSError:  # nobody is there to be told, and what is left in the buffer must not complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _print_all(lines: Iterable[str]) -> None:
@@ -622,6 +629,16 @@ def _same_run(shell: Shell, without: str | None = None) -> str:
         place = kept.index(without)
         del kept[place : place + 2]
     return shlex.join(argument for argument in kept if not (without and argument.startswith(f"{without}=")))
+
+
+def _to_type_next(shell: Shell, order: "Order", folder: str) -> "Commands":
+    """What a run's summary may offer."""
+    from pipeline.views.summary import Commands
+
+    places = (("-o", order.output), ("-c", order.config))
+    plan = ["plan", order.manifest, *(word for flag, path in places if path is not None for word in (flag, str(path)))]
+    unselected = _same_run(shell, without="--select") if "select" in order.flags else ""
+    return Commands(_program(), _same_run(shell), shlex.quote(folder), shlex.join(plan), unselected)
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

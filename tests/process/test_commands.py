@@ -1,15 +1,10 @@
 """The commands that look at a batch and decide about it."""
 
 import json
-import os
-import pty
 import signal
 import subprocess
 import sys
-import threading
 from typing import Any
-
-import pytest
 
 FOLDER = "outputs/shots"
 
@@ -138,35 +133,3 @@ def test_a_manifest_is_counted_when_it_is_valid(lab: Any) -> None:
     assert wrong.code == 2
     assert "shots.yaml:7: run.concurrency: " in wrong.err
     assert "polers: no such setting; did you mean pollers?" in wrong.err
-
-
-@pytest.mark.parametrize("no_colour", [False, True])
-def test_live_lines_are_shown_when_stderr_is_a_terminal(lab: Any, no_colour: bool) -> None:
-    """Finished videos are named above the live lines; NO_COLOR is honoured."""
-    lab.emulator()
-    manifest = lab.manifest("one")
-    controller, terminal = pty.openpty()
-    environment = lab.environment | {"TERM": "xterm-256color"} | ({"NO_COLOR": "1"} if no_colour else {})
-    command = [sys.executable, "-m", "pipeline", "run", manifest]
-    process = subprocess.Popen(
-        command, cwd=lab.path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal
-    )
-    os.close(terminal)
-    seen = bytearray()
-
-    def read() -> None:
-        try:
-            while chunk := os.read(controller, 4096):
-                seen.extend(chunk)
-        except OSError:  # the last writer has closed a terminal
-            os.close(controller)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    output, _ = process.communicate(timeout=30)
-    reader.join(30)
-    assert process.returncode == 0
-    assert b"one: done, videos/one.mp4" in seen
-    assert b"0/1" in seen
-    assert (b"\x1b[32m" in seen) is not no_colour
-    assert b"\x1b" not in output

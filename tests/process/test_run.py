@@ -82,7 +82,10 @@ def test_the_exit_code_is_1_when_jobs_failed(lab: Any) -> None:
     manifest = lab.manifest("a forbidden emblem", "an impossible staircase", "camera pans left")
     ended = lab.run("run", manifest)
     assert (ended.code, counts(ended.last)) == (1, (1, 3, 1, 2, 0, 0))
-    assert "to buy another attempt for each: python -m pipeline run shots.yaml --retry-failed" in ended.out
+    assert (
+        "next, to buy another attempt for each failed job: python -m pipeline run shots.yaml --retry-failed"
+        in ended.out
+    )
     assert lab.run("run", manifest).code == 1
     assert emulator.bought()["an impossible staircase"] == 1
     assert lab.run("run", manifest, "--retry-failed").code == 1
@@ -272,6 +275,40 @@ def test_every_line_on_stderr_is_an_object_when_the_log_is_json(lab: Any) -> Non
     moves = [event["state"] for event in events if event["event"] == "job_moved" and event["job_id"] == "one"]
     assert moves == ["submitting", "running", "fetching", "done"]
     assert counts(ended.last) == (1, 2, 1, 1, 0, 0)
+
+
+def test_a_mailbox_stays_empty_when_nothing_happened(lab: Any) -> None:
+    """Nothing to submit or to collect: the last line alone, and with -q and exit code 0 nothing at all."""
+    lab.emulator()
+    manifest = lab.manifest("one")
+    assert lab.run("run", manifest, "-q").out.count("\n") == 1
+    again = lab.run("run", manifest)
+    assert (again.code, again.err, again.out.splitlines()) == (0, "", [again.last])
+    assert counts(again.last) == (0, 1, 1, 0, 0, 0)
+    quiet = lab.run("run", manifest, "-q")
+    assert (quiet.code, quiet.err, quiet.out) == (0, "", "")
+
+
+def test_the_last_line_still_comes_when_a_quiet_run_has_nothing_to_do_but_does_not_end_well(lab: Any) -> None:
+    """A failed job stays a failed job: exit 1, and one line for the mail."""
+    lab.emulator()
+    manifest = lab.manifest("a forbidden emblem")
+    assert lab.run("run", manifest).code == 1
+    quiet = lab.run("run", manifest, "-q")
+    assert (quiet.code, quiet.err, counts(quiet.out.rstrip("\n"))) == (1, "", (1, 1, 0, 1, 0, 0))
+
+
+def test_the_end_of_a_run_is_told_in_five_lines_when_work_remains(lab: Any) -> None:
+    """What happened, what it cost, what is left, what to type next as it was typed, and where the files are."""
+    lab.emulator()
+    ended = lab.run("run", lab.manifest("wave one", "wave two", "sea one"), "--select", "wave-*", "-o", "my videos")
+    happened, cost, left, following, files, last = ended.out.splitlines()[-6:]
+    assert happened.startswith("happened: 2 done (2 videos, ")
+    assert cost.startswith("cost: 1.80 CNY by this run; in all spent: 1.80 CNY")
+    assert left == "left: 1 job, which --select leaves out"
+    assert following == "next, to go on with the rest: python -m pipeline run shots.yaml -o 'my videos'"
+    assert files.startswith("videos: my videos/videos, results: my videos/results.jsonl")
+    assert counts(last) == (0, 3, 2, 0, 0, 1)
 
 
 def test_one_line_is_all_when_a_run_is_quiet(lab: Any) -> None:
