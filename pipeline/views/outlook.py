@@ -24,7 +24,7 @@ _OVERDUE = 0.15
 _PLANNED = 1000
 """Jobs whose order on the slots is followed one by one; of more, the rest is divided by the slots."""
 _CALM_PART, _CALM_LEAST, _CALM_MOST = 1 / 6, 1.0, 60.0
-"""The estimate follows two thirds of a change in this part of what it says, but in no fewer and no more seconds."""
+"""What is said follows two thirds of a change in this part of what is left, in no fewer and no more seconds."""
 
 
 @dataclass(slots=True)
@@ -47,8 +47,27 @@ class _Begun:
     at: float
 
 
+class Calm:
+    """Follows an estimate of what is left without its jumps; seconds."""
+
+    def __init__(self) -> None:
+        self._shown: tuple[float, float] | None = None
+
+    def follow(self, now: float, known: float | None) -> float | None:
+        """What to say where this is known now: what was said before, less the time that passed, and some of the gap."""
+        if known is None:
+            self._shown = None
+            return None
+        at, before = self._shown or (now, known)
+        expected = max(0.0, before - (now - at))
+        calm = min(max(_CALM_PART * max(expected, known), _CALM_LEAST), _CALM_MOST)
+        said = known + (expected - known) * math.exp((at - now) / calm)
+        self._shown = now, said
+        return said
+
+
 class Outlook:
-    """Estimates what is left, and follows what it learns calmly. Times are monotonic seconds brought by the caller."""
+    """Knows how long tasks of each kind take, and what that makes of those left. Times are monotonic seconds."""
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
@@ -58,7 +77,6 @@ class Outlook:
         self._ended = 0
         self._spreads: deque[float] = deque(maxlen=_SPREADS)
         self._busy: tuple[float, float] | None = None
-        self._shown: tuple[float, float] | None = None
 
     # -- what happens
 
@@ -124,39 +142,25 @@ class Outlook:
         kind = self._kinds.get(begun.kind) if begun is not None else None
         return kind.mean if kind is not None and kind.ended >= _FEWEST else None
 
-    def left(
-        self,
-        now: float,
-        *,
-        queued: int,
-        slots: int | None,
-        others: int = 0,
-        by_rate: float | None,
-        saving: float,
-        saved: float = 0.0,
-    ) -> float | None:
-        """Seconds until the last of `queued` jobs and of those that hold slots has ended; None while nothing tells.
+    def left(self, now: float, *, queued: int, slots: int | None, others: int = 0) -> float | None:
+        """Seconds until the tasks of `queued` jobs and of all that hold slots have ended; None while nothing tells.
 
-        `others` hold slots since before this run. `by_rate` is what the rate of the ends so far says, for want of
-        better. `saving` is what a task that has ended still needs until its video is on disk, and `saved` what all need
-        at least where downloads keep them waiting.
+        `others` hold slots since before this run: each is taken for half done.
         """
-        known = self._known_now(now, queued, slots, others)
-        known = by_rate if known is None else known + saving
-        if known is None:
-            self._shown = None
+        usual = self._usual_now(now)
+        if not queued and not others and not self._begun:
+            return 0.0
+        if usual is None:
             return None
-        known = max(known, saved)
-        at, before = self._shown or (now, known)
-        expected = max(0.0, before - (now - at))
-        calm = min(max(_CALM_PART * max(expected, known), _CALM_LEAST), _CALM_MOST)
-        estimate = known + (expected - known) * math.exp((at - now) / calm)
-        self._shown = now, estimate
-        return estimate
-
-    def hush(self) -> None:
-        """Nothing more is said until somebody asks again."""
-        self._shown = None
+        means, average = usual
+        ages = [(now - begun.at, means[begun.kind]) for begun in self._begun.values()]
+        rests = [max(mean - age, _OVERDUE * min(age, mean)) for age, mean in ages] + others * [average / 2]
+        allowed = self._served(now, queued, len(rests), slots or max(1, len(rests)), average)
+        stray = self._stray(min(allowed, len(rests) + queued))
+        if queued:
+            queue = self._work(queued, means, average)
+            return finished_after(rests, queue, allowed) + average * max(0.0, stray - 1.0)
+        return max((max(mean * stray - age, _OVERDUE * min(age, mean)) for age, mean in ages), default=average / 2)
 
     # -- the estimate
 
@@ -166,23 +170,6 @@ class Outlook:
             expected = self._expected(name, takes)
             kind = self._kinds[name] = _Kind(expected, 0.0 if expected is None else _PRIOR)
         return kind
-
-    def _known_now(self, now: float, queued: int, slots: int | None, others: int) -> float | None:
-        usual = self._usual_now(now)
-        if not queued and not others and not self._begun:
-            return 0.0
-        if usual is None:
-            return None
-        means, average = usual
-        queue = self._work(queued, means, average)
-        ages = [(now - begun.at, means[begun.kind]) for begun in self._begun.values()]
-        rests = [max(mean - age, _OVERDUE * min(age, mean)) for age, mean in ages] + others * [average / 2]
-        allowed = self._served(now, queued, len(rests), slots or max(1, len(rests)), average)
-        at_once = min(allowed, len(rests) + queued)
-        stray = self._stray(at_once)
-        if queued:
-            return finished_after(rests, queue, allowed) + average * max(0.0, stray - 1.0)
-        return max((max(mean * stray - age, _OVERDUE * min(age, mean)) for age, mean in ages), default=average / 2)
 
     def _usual_now(self, now: float) -> tuple[Mapping[str, float], float] | None:
         """How long each kind takes, and all on the average; None while nothing is known of some.

@@ -21,7 +21,7 @@ from pipeline.core.events import (
     SubmittingResumed,
 )
 from pipeline.core.jobs import Failure, JobState, Stage
-from pipeline.views.outlook import Outlook
+from pipeline.views.outlook import Calm, Outlook
 from pipeline.views.purse import Money, Purse
 from pipeline.views.text import many
 
@@ -189,6 +189,7 @@ class Tally:
         self._to_submit = 0
         self._left: dict[JobState, int] = {}
         self._outlook = Outlook(self._subject.expected)
+        self._calm = Calm()
         self._purse = Purse()
         self._before: tuple[tuple[str, int], ...] = ()
         self._pace = _Pace(self._began)
@@ -368,25 +369,23 @@ class Tally:
         return f"the service took no more than {many(self._slots, 'task')} lately"
 
     def _eta(self, now: float) -> float | None:
-        if self._stopping:
-            self._outlook.hush()
-            return None
+        eta = self._calm.follow(now, None if self._stopping else self._known_left(now))
+        return None if eta is None else max(1.0, eta)
+
+    def _known_left(self, now: float) -> float | None:
+        """Seconds until the last job has ended, as far as is known now: its task, its download, the line before it."""
         begun = {state: max(0, self._counts[state] - self._left.get(state, 0)) for state in _BEGUN}
         left, fetching = self._to_submit + sum(begun.values()), begun.pop(JobState.FETCHING)
         if not left:
-            self._outlook.hush()
             return None
-        downloads = self._subject.downloads
-        eta = self._outlook.left(
-            now,
-            queued=self._to_submit,
-            slots=self._slots,
-            others=max(0, sum(begun.values()) - self._outlook.at_work),
-            by_rate=self._pace.rest(left, now) if self._outlook.ended > 1 else None,
-            saving=self._saving.rest(now),
-            saved=self._saving.queue(left, downloads, now) if fetching > downloads else 0.0,
-        )
-        return None if eta is None else max(1.0, eta)
+        others = max(0, sum(begun.values()) - self._outlook.at_work)
+        known = self._outlook.left(now, queued=self._to_submit, slots=self._slots, others=others)
+        if known is None:
+            return self._pace.rest(left, now) if self._outlook.ended > 1 else None
+        known += self._saving.rest(now)
+        if fetching > self._subject.downloads:
+            known = max(known, self._saving.queue(left, self._subject.downloads, now, known))
+        return known
 
 
 def _state_before(event: JobMoved) -> JobState:
@@ -425,13 +424,15 @@ class _Saving:
         """The job is left to the next run."""
         self.begun.pop(job_id, None)
 
-    def queue(self, left: int, downloads: int, now: float) -> float:
-        """What so many jobs need where finished tasks wait for a free download, at the rate of the last ones."""
+    def queue(self, left: int, downloads: int, now: float, known: float) -> float:
+        """What so many jobs need where finished tasks wait for a free download, at the rate of the last ones.
+
+        The first few tell nothing, unless they take long against what is `known` otherwise.
+        """
         if len(self.ends) >= _TELLING:
             return left * (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
-        if self.first is None or len(self.ends) < min(_TELLING, max(2, left // 4)):
-            return 0.0
-        return left * (now - self.first) / (len(self.ends) + downloads / 2)  # the half of those under way is done
+        since = 0.0 if self.first is None else now - self.first
+        return left * since / (len(self.ends) + downloads / 2) if since > known / 2 else 0.0
 
     def rest(self, now: float) -> float:
         """What the job still needs whose task has ended last, or will."""

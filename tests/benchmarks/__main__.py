@@ -18,6 +18,7 @@ BENCHMARKS = (
     "batches",
     "ledger",
     "cold_start",
+    "live_view",
 )
 _ROOT = Path(__file__).resolve().parents[2]
 _PAGE = _ROOT / "docs" / "benchmarks.md"
