@@ -61,7 +61,7 @@ def conduct(order: Order, stream: TextIO) -> Ending:
         folder = order.output or default_folder(manifest.name)
         examined = examine(manifest, run_folder(folder, rehearse=order.rehearse))
         settings = settings_for(manifest.run, manifest.file, order.flags, config)
-        subject = _subject(order, manifest.file, run_folder(folder, rehearse=order.rehearse), settings)
+        subject = subject_of(order, manifest.file, run_folder(folder, rehearse=order.rehearse), settings)
         screen = open_screen(stream, settings, quiet=order.quiet, verbose=order.verbose, subject=subject)
         warned = order.verbose or not order.rehearse  # the warnings speak of the real service
         opening = Opening(
@@ -145,7 +145,7 @@ class Opening:
         harvest.bytes += sum(file.bytes for file in files)
 
 
-def _subject(order: Order, manifest: str, folder: Path, settings: Settings) -> Subject:
+def subject_of(order: Order, manifest: str, folder: Path, settings: Settings) -> Subject:
     """What the screen says of the run, with what an earlier run has learned about its tasks."""
     medians: dict[str, float | None] = {}
     with contextlib.suppress(PipelineError), LedgerReader(folder) as reader:  # no batch yet: nothing is learned
@@ -194,13 +194,16 @@ def _ending(folder: Path, summary: Summary, elapsed: float, opening: Opening, se
 
 async def _see_through(run: Run, screen: Screen) -> Summary:
     """Run to the end. The first signal asks the run to stop, the second insists, the third meets its default."""
+    loop = asyncio.get_running_loop()
     async with run:
         with hearing(SignalsToStop(run, screen).hear):
+            loop.add_signal_handler(signal.SIGCONT, screen.resume)
             drawing = asyncio.create_task(keep_drawing(screen.progress))
             try:
                 return await run.summary()
             finally:
                 drawing.cancel()
+                loop.remove_signal_handler(signal.SIGCONT)
                 screen.close()
 
 

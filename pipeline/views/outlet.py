@@ -31,8 +31,8 @@ class Outlet:
         self._size = 0
         self._lost = 0
         self._gone = False
-        self._closed = False
-        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._carrying = False
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
         self._errors = getattr(stream, "errors", None) or "backslashreplace"
 
@@ -65,9 +65,12 @@ class Outlet:
                 self._stream.flush()
 
     def close(self, patience: float = PATIENCE) -> None:
-        """Wait until everything has left, or nothing was taken for so many seconds. The stream stays open."""
+        """Wait until everything has left, or nothing was taken for so many seconds.
+
+        The stream stays open, and what is written later leaves after another `close`.
+        """
         with self._change:
-            self._closed = True
+            self._closing = True
             self._change.notify_all()
             size, since = self._size, time.monotonic()
             while self._size and time.monotonic() - since < patience:
@@ -79,7 +82,7 @@ class Outlet:
 
     def _take(self, data: bytes) -> None:
         with self._change:
-            if self._gone or self._closed:
+            if self._gone:
                 return
             if self._size + len(data) > self._most:
                 self._lost += 1
@@ -89,30 +92,33 @@ class Outlet:
                 self._lost = 0
             self._pending.append(data)
             self._size += len(data)
+            self._closing = False
+            if not self._carrying:
+                self._carrying = True
+                threading.Thread(target=self._carry, name="outlet", daemon=True).start()
             self._change.notify_all()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._carry, name="outlet", daemon=True)
-            self._thread.start()
 
     def _carry(self) -> None:
         while (data := self._next()) is not None:
             for start in range(0, len(data), _PIECE):
                 piece = data[start : start + _PIECE]
-                left = _write(self._descriptor or 0, piece)
-                with self._change:
-                    self._size -= len(piece)
-                    if not left:
-                        self._gone, self._size = True, 0
-                        self._pending.clear()
-                    self._change.notify_all()
-                if not left:
-                    return
+                self._left(piece, whole=_write(self._descriptor or 0, piece))
 
     def _next(self) -> bytes | None:
+        """What is to be written next; None where the thread may go."""
         with self._change:
-            while not self._pending and not self._closed:
+            while not self._pending and not self._closing and not self._gone:
                 self._change.wait()
+            self._carrying = bool(self._pending)
             return self._pending.popleft() if self._pending else None
+
+    def _left(self, piece: bytes, *, whole: bool) -> None:
+        with self._change:
+            self._size = max(0, self._size - len(piece))
+            if not whole:
+                self._gone, self._size = True, 0
+                self._pending.clear()
+            self._change.notify_all()
 
 
 def _descriptor_of(stream: TextIO) -> int | None:

@@ -53,6 +53,9 @@ class Progress(Protocol):
     def line(self, text: str) -> None:
         """Write a line that stays."""
 
+    def resume(self) -> None:
+        """Go on after the process was stopped (Ctrl-Z): somebody else has written meanwhile."""
+
     def close(self) -> None:
         """Leave the screen in order."""
 
@@ -128,6 +131,9 @@ class PlainProgress:
         self._outlet.write(text + "\n")
         self._outlet.flush()
 
+    def resume(self) -> None:
+        """Lines follow lines."""
+
     def close(self) -> None:
         self._outlet.close()
 
@@ -156,7 +162,6 @@ class LiveProgress:
         self._shown = False
         self._lines: deque[str] = deque(maxlen=_HELD)
         self._drawn: list[str] = []
-        self._width = 0
 
     def hear(self, event: Event) -> None:
         self._tally.hear(event)
@@ -176,6 +181,11 @@ class LiveProgress:
         else:
             self._print(text)
 
+    def resume(self) -> None:
+        """Draw anew, below what somebody else has written."""
+        self._drawn = []
+        self.tick()
+
     def close(self) -> None:
         """Let the view fall in to two lines that stay, an empty line below them."""
         if self._shown:
@@ -194,10 +204,10 @@ class LiveProgress:
         """Put the lines in the old picture's place; where the terminal has become narrower, it has wrapped that."""
         if self._ascii:
             lines = plainly(lines)
-        up = rows(self._drawn, width) - 1 if self._drawn else 0
+        up = rows(self._drawn, width) - 1 if self._drawn else 0  # the cursor stands in its last row
         self._console.print(_Frame(list(self._lines), lines, up), end="", crop=False, no_wrap=True, overflow="ignore")
         self._lines.clear()
-        self._drawn, self._width = [words(line) for line in lines], width
+        self._drawn = [words(line) for line in lines]
 
 
 class _Frame:
@@ -248,6 +258,9 @@ class NoProgress:
     def line(self, text: str) -> None:
         self._outlet.write(text + "\n")
         self._outlet.flush()
+
+    def resume(self) -> None:
+        """Lines follow lines."""
 
     def close(self) -> None:
         self._outlet.close()

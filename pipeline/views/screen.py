@@ -31,6 +31,10 @@ class Screen:
         if self._talks:
             self.progress.line(sentence)
 
+    def resume(self) -> None:
+        """Go on after the process was stopped."""
+        self.progress.resume()
+
     def close(self) -> None:
         """Leave the screen in order; what was said is out."""
         self.progress.close()

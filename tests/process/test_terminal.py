@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -57,11 +58,11 @@ class Terminal:
         deadline = time.monotonic() + WAITED
         while not any(words in line for line in self.lines()):
             assert time.monotonic() < deadline, self.lines()
-            assert self._read(), self.lines()
+            assert self.read(), self.lines()
 
     def end(self) -> int:
         """The exit code, once everything that was written is seen."""
-        while self._read():
+        while self.read():
             pass
         self.close()
         return self.process.wait(WAITED)
@@ -70,7 +71,7 @@ class Terminal:
         """Close the window: the kernel sends SIGHUP to what runs in it."""
         os.close(self._controller)
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
         """Take in what comes next; False once the last writer has gone."""
         if not select.select([self._controller], [], [], WAITED)[0]:
             return False
@@ -177,6 +178,21 @@ def test_the_run_goes_on_when_the_terminal_is_held(lab: Any) -> None:
     terminal.type(b"\x11")
     assert terminal.end() == 0
     assert any("pipeline: exit 0: 6 jobs: 6 done" in line for line in terminal.lines())
+
+
+def test_the_view_is_drawn_below_the_shell_s_words_when_the_run_was_stopped_and_goes_on(lab: Any) -> None:
+    """Ctrl-Z and `fg`: the old view stays where it was, and nothing of what came after it is drawn over."""
+    lab.emulator(speed=5)
+    terminal = Terminal(lab, "run", lab.manifest("one", "two", concurrency=1), rows=60)
+    terminal.until("1 running")
+    terminal.process.send_signal(signal.SIGSTOP)
+    terminal.process.send_signal(signal.SIGCONT)
+    deadline = time.monotonic() + WAITED
+    while sum("shots.yaml → " in line for line in terminal.lines()) < 2:
+        assert time.monotonic() < deadline
+        assert terminal.read()
+    terminal.type(b"\x03")
+    assert terminal.end() == 3
 
 
 def test_a_terminal_that_goes_away_ends_nothing_in_disorder(lab: Any) -> None:

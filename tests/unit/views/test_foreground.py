@@ -1,6 +1,7 @@
 """What a run in the foreground says first, and what it holds back."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from pipeline.core.events import BatchPriced, BatchStarted
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Quote, Spending
-from pipeline.foreground import Opening, Order, conduct
+from pipeline.foreground import Opening, Order, conduct, subject_of
 from pipeline.settings import Settings
 from pipeline.views.screen import open_screen
 from tests.unit.views.batches import life, moved
@@ -88,26 +89,46 @@ def test_what_a_run_brings_is_counted_when_jobs_end() -> None:
     assert (opening.harvest.videos, opening.harvest.bytes) == (1, 1_000_000)
 
 
+def an_order(folder: Path, **changes: object) -> Order:
+    """Of a manifest with one job."""
+    (folder / "shots.yaml").write_text(MANIFEST)
+    (folder / "key").write_text("sk-1")
+    given = Order(
+        manifest=str(folder / "shots.yaml"),
+        output=folder / "out",
+        config=None,
+        flags={},
+        rehearse=True,
+        speed=None,
+        scenario=None,
+        api_key_file=folder / "key",
+        quiet=False,
+        verbose=False,
+    )
+    return replace(given, **changes)  # type: ignore[arg-type]
+
+
+def test_the_screen_begins_with_what_an_earlier_run_has_learned_when_there_was_one(tmp_path: Path) -> None:
+    """How long tasks of a kind take in this folder; nothing where there was none, or of another kind."""
+    (tmp_path / "calm.yaml").write_text("clips: tiny\n")
+    order = an_order(tmp_path, speed=250.0, scenario=tmp_path / "calm.yaml", flags={"poll_lag": 0.05})
+    folder = tmp_path / "out-rehearsal"
+    assert subject_of(order, "shots.yaml", folder, Settings()).learned("Wan-AI/Wan2.2-I2V") is None
+    ending = conduct(order, io.StringIO())
+    assert (ending.exit_code, ending.idle, ending.harvest.videos) == (0, False, 1)
+    subject = subject_of(order, "shots.yaml", folder, Settings())
+    assert 0 < (subject.expected("Wan-AI/Wan2.2-I2V", 60.0) or 0) < 60.0 / 250 * 20
+    assert subject.learned("another kind") is None
+    assert (subject.folder, subject.rehearsal, subject.speed) == (str(folder), True, 250)
+
+
 @pytest.mark.parametrize(("rehearse", "verbose", "warned"), [(False, True, True), (True, False, False)])
 def test_warnings_are_shown_when_they_concern_the_run(
     tmp_path: Path, rehearse: bool, verbose: bool, warned: bool
 ) -> None:
     """A run that may submit nothing has nothing to do, and says its warnings to those who want to know everything."""
-    (tmp_path / "shots.yaml").write_text(MANIFEST)
-    (tmp_path / "key").write_text("sk-1")
+    order = an_order(tmp_path, flags={"limit": 0}, rehearse=rehearse, verbose=verbose)
     stream = io.StringIO()
-    order = Order(
-        manifest=str(tmp_path / "shots.yaml"),
-        output=tmp_path / "out",
-        config=None,
-        flags={"limit": 0},
-        rehearse=rehearse,
-        speed=None,
-        scenario=None,
-        api_key_file=tmp_path / "key",
-        quiet=False,
-        verbose=verbose,
-    )
     ending = conduct(order, stream)
     assert ending.idle
     assert ("warning: " in stream.getvalue()) is warned

@@ -45,12 +45,21 @@ def test_nobody_waits_when_the_reader_takes_nothing() -> None:
     assert outlet.busy
     outlet.close(patience=0.0)
     assert outlet.busy
-    outlet.write("nobody hears this")
     got = b""
     while len(got) < 1_000_004:
         got += os.read(pipe.reading, 65536)
     assert got.endswith(b"xmore")
-    pipe.read_all()
+    assert pipe.read_all() == b""
+
+
+def test_words_still_arrive_when_they_come_after_the_end() -> None:
+    """What happens beside a run may fail after its screen was closed, and is told all the same."""
+    pipe = Pipe()
+    outlet = Outlet(pipe.stream)
+    for words in ("one\n", "two\n", "three\n"):
+        outlet.write(words)
+        outlet.close()
+    assert pipe.read_all() == b"one\ntwo\nthree\n"
 
 
 def test_what_is_lost_is_counted_when_too_much_waits() -> None:
@@ -73,9 +82,10 @@ def test_a_run_goes_on_when_the_reader_went_away() -> None:
     pipe = Pipe()
     os.close(pipe.reading)
     outlet = Outlet(pipe.stream)
-    outlet.write("words\n")
-    outlet.close()
-    assert not outlet.busy
+    for _ in range(2):
+        outlet.write("words\n")
+        outlet.close()
+        assert not outlet.busy
     pipe.stream.close()
 
 

@@ -255,6 +255,31 @@ def test_the_old_view_is_replaced_when_the_terminal_has_wrapped_it(
     assert climbed == 5 + more
 
 
+def test_the_view_begins_anew_when_the_process_was_stopped_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-Z and `fg`, what the shell has written is not drawn over."""
+    terminal = Terminal(monkeypatch, 80, 40)
+    progress = live(terminal)
+    progress.hear(started(queued=2))
+    terminal.write("\n[1]+ Stopped\n$ fg\n")
+    progress.resume()
+    shown = terminal.screen()
+    assert shown.index("[1]+ Stopped") + 1 == shown.index("$ fg")
+    assert shown.index("$ fg") < 39 - shown[::-1].index("shots.yaml → outputs/shots")
+    progress.tick()
+    assert sum("shots.yaml" in line for line in terminal.screen()) == 2
+
+
+def test_a_failure_beside_the_run_is_still_told_when_the_view_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that cannot be written fails after the last job has ended."""
+    terminal = Terminal(monkeypatch)
+    progress = live(terminal)
+    progress.hear(started(queued=1))
+    progress.close()
+    progress.line("report failed")
+    progress.close()
+    assert terminal.screen()[-1] == "report failed"
+
+
 @pytest.mark.parametrize(("width", "taken"), [(9, 2), (8, 2), (7, 3), (4, 4), (3, 5)])
 def test_rows_are_counted_when_a_terminal_wraps_a_picture(width: int, taken: int) -> None:
     """A line that fits takes one row, one cell more takes another; a wide character takes two cells."""
