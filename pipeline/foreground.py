@@ -26,8 +26,9 @@ from pipeline.settings import Settings, config_file_layer, read_api_key, setting
 from pipeline.views.plan import priced_lines
 from pipeline.views.progress import keep_drawing
 from pipeline.views.screen import Screen, open_screen
+from pipeline.views.standing import Subject
 from pipeline.views.summary import SHOWN, Ending, Harvest
-from pipeline.views.tally import Subject, nothing_to_do
+from pipeline.views.tally import nothing_to_do
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -198,7 +199,7 @@ async def _see_through(run: Run, screen: Screen) -> Summary:
     async with run:
         with hearing(SignalsToStop(run, screen).hear):
             loop.add_signal_handler(signal.SIGCONT, screen.resume)
-            drawing = asyncio.create_task(keep_drawing(screen.progress))
+            drawing = asyncio.create_task(keep_drawing(screen))
             try:
                 return await run.summary()
             finally:

@@ -18,7 +18,8 @@ from pipeline.manifest import open_manifest
 from pipeline.settings import settings_for
 from pipeline.views.picture import STAGES, picture
 from pipeline.views.progress import LIVE_EVERY
-from pipeline.views.tally import Standing, Subject, Tally
+from pipeline.views.standing import Standing, Subject
+from pipeline.views.tally import Tally
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = "configs/demo.yaml"

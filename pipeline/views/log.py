@@ -27,7 +27,7 @@ from pipeline.core.jobs import Failure, JobState, Outcome
 from pipeline.core.money import Actual, Quote, exact
 from pipeline.views.plan import priced_facts
 from pipeline.views.progress import counts_text
-from pipeline.views.tally import Standing
+from pipeline.views.standing import Standing
 from pipeline.views.text import many, printable, span
 
 REPEAT_AFTER = 60.0

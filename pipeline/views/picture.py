@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pipeline.core.jobs import JobState
 from pipeline.core.money import shown_amount
 from pipeline.views.purse import Money
-from pipeline.views.tally import Finished, Reason, Running, Standing
+from pipeline.views.standing import Finished, Reason, Running, Standing
 from pipeline.views.text import cells, clock, cut, many, printable, rate, roughly, size
 
 Span = tuple[str, str]

@@ -11,7 +11,8 @@ from pipeline.core.events import BatchEnded, BatchStarted, Event
 from pipeline.core.jobs import JobState
 from pipeline.views.outlet import Outlet
 from pipeline.views.picture import Line, cost_text, last_picture, picture, plainly, speed_text, words
-from pipeline.views.tally import Standing, Subject, Tally, nothing_to_do
+from pipeline.views.standing import Standing, Subject
+from pipeline.views.tally import Tally, nothing_to_do
 from pipeline.views.text import cells, clock, many, printable, roughly
 
 if TYPE_CHECKING:
@@ -275,11 +276,18 @@ def open_progress(kind: Kind, stream: TextIO, subject: Subject | None = None) ->
     return PlainProgress(stream, subject=subject) if kind == "plain" else NoProgress(stream)
 
 
-async def keep_drawing(progress: Progress) -> None:
-    """Let the progress draw whenever it is time to, for ever."""
+class Drawn(Protocol):
+    """Draws when it is time to."""
+
+    def tick(self) -> None:
+        """It may be."""
+
+
+async def keep_drawing(shown: Drawn) -> None:
+    """Let it draw whenever it is time to, for ever."""
     while True:
         await asyncio.sleep(LIVE_EVERY)
-        progress.tick()
+        shown.tick()
 
 
 def _knows_ascii_only(environ: Mapping[str, str]) -> bool:

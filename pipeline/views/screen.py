@@ -1,43 +1,71 @@
 """The standard error stream of a run: progress at the bottom, log lines above it."""
 
+import contextlib
+from collections.abc import Callable
 from typing import TextIO
 
 from pipeline.core.events import Event
 from pipeline.settings import Settings
 from pipeline.views.log import JsonLog, Level, TextLog
 from pipeline.views.progress import Progress, open_progress
-from pipeline.views.tally import Subject
+from pipeline.views.standing import Subject
 
 
 class Screen:
-    """Hears every event, and hands it to the log before the progress, so that a line stands above the newer picture."""
+    """Hears every event, and hands it to the log before the progress, so that a line stands above the newer picture.
+
+    What goes wrong in showing a run is told once, and never ends the run: it goes on without its progress.
+    """
 
     def __init__(self, progress: Progress, log: TextLog | JsonLog, *, talks: bool) -> None:
         self.progress = progress
         self._log = log
         self._talks = talks
+        self._broken = False
 
     def hear(self, event: Event) -> None:
         """Log the event, and show what it changes."""
-        self._log.hear(event)
-        self.progress.hear(event)
+        self._guarded(lambda: self._log.hear(event))
+        self._shown(lambda: self.progress.hear(event))
+
+    def tick(self) -> None:
+        """Draw, where it is time to."""
+        self._shown(self.progress.tick)
 
     def warn(self, warning: str) -> None:
         """Log a warning about the manifest."""
-        self._log.warn(warning)
+        self._guarded(lambda: self._log.warn(warning))
 
     def say(self, sentence: str) -> None:
         """Tell a person something, where a person is being talked to."""
         if self._talks:
-            self.progress.line(sentence)
+            self._guarded(lambda: self.progress.line(sentence))
 
     def resume(self) -> None:
         """Go on after the process was stopped."""
-        self.progress.resume()
+        self._shown(self.progress.resume)
 
     def close(self) -> None:
         """Leave the screen in order; what was said is out."""
-        self.progress.close()
+        self._guarded(self.progress.close)
+
+    def _shown(self, show: Callable[[], None]) -> None:
+        if not self._broken:
+            self._guarded(show)
+
+    def _guarded(self, show: Callable[[], None]) -> None:
+        try:
+            show()
+        except Exception as error:  # noqa: BLE001 - what shows a paid run must not end it, whatever is wrong with it
+            if not self._broken:
+                self._broken = True
+                self._give_up(f"the screen failed ({type(error).__name__}: {error}); the run goes on without it")
+
+    def _give_up(self, why: str) -> None:
+        with contextlib.suppress(Exception):  # the same trouble once more, perhaps
+            self.progress.close()
+        with contextlib.suppress(Exception):
+            self._log.warn(why)
 
 
 def open_screen(

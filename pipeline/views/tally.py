@@ -2,8 +2,8 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 
 from pipeline.core.events import (
@@ -22,19 +22,15 @@ from pipeline.core.events import (
 )
 from pipeline.core.jobs import Failure, JobState, Stage
 from pipeline.views.outlook import Calm, Outlook
-from pipeline.views.purse import Money, Purse
+from pipeline.views.pace import Pace, Saving
+from pipeline.views.purse import Purse
+from pipeline.views.standing import IN_SLOTS, Finished, Reason, Running, Standing, Subject
 from pipeline.views.text import many
 
 SHOWN = 30
 """Jobs and reasons that a standing names at most: more than the tallest terminal shows."""
 _REASONS = 200
 """Reasons that are told apart; a service that invents a code for every answer must not fill the memory."""
-_SAVED = 50
-"""Downloads that their mean follows."""
-_TELLING = 8
-"""Downloads after which their rate tells something."""
-_WINDOW = 300
-"""Seconds that a throughput is taken over."""
 _LATE_FOR = 15.0
 """Seconds for which late questions are shown after they were told of."""
 _TOO_MANY = frozenset({"rate_limit", "http_429"})
@@ -49,131 +45,12 @@ _STATE_BEFORE = {
     JobState.DONE: JobState.FETCHING,
     JobState.UNKNOWN: JobState.RUNNING,
 }
-_IN_SLOTS = (JobState.SUBMITTING, JobState.RUNNING)
-_BEGUN = (*_IN_SLOTS, JobState.FETCHING)
-
-
-def nothing_learned(_kind: str) -> float | None:
-    """No earlier run has learned how long tasks of this kind take."""
-    return None
+_BEGUN = (*IN_SLOTS, JobState.FETCHING)
 
 
 def nothing_to_do(event: BatchStarted) -> bool:
     """Whether a run that has started has nothing to submit and nothing to collect."""
     return not event.to_submit and not any(event.counts.get(state) for state in _BEGUN)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a run is about, as far as that is known before it begins."""
-
-    manifest: str = ""
-    folder: str = ""
-    rehearsal: bool = False
-    """Nothing is paid."""
-    speed: float = 1.0
-    """How many times faster than life the service is: what the documents say takes so much less."""
-    downloads: int = 1
-    """How many may be under way at the same time."""
-    learned: Callable[[str], float | None] = nothing_learned
-    """Seconds that a task of a kind takes, as an earlier run in this folder has learned it."""
-
-    def expected(self, kind: str, takes: float | None) -> float | None:
-        """Seconds that a task of this kind takes: as learned here, or else as the documents have it."""
-        learned = self.learned(kind)
-        return learned if learned is not None else None if takes is None else takes / self.speed
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A job whose task runs."""
-
-    job_id: str
-    kind: str
-    age: float
-    """Seconds since this run submitted it."""
-    usual: float | None = None
-    """Seconds that such tasks take; None while nobody knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A job whose videos are on disk."""
-
-    path: str
-    """Of the first of its files."""
-    bytes: int
-    took: float | None = None
-    """Seconds from its submit to its last byte; None where an earlier run submitted it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why jobs of this run failed, or became unknown."""
-
-    code: str
-    stage: str
-    count: int
-    first: str
-    """The first such job."""
-    message: str
-    unknown: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What a run brings, over the last minutes."""
-
-    jobs: float = 0.0
-    """That ended, a minute."""
-    videos: float = 0.0
-    """That came to disk, a minute."""
-    bytes: float = 0.0
-    """That came to disk, a second; of finished files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One moment of a batch; seconds."""
-
-    counts: Mapping[JobState, int]
-    elapsed: float
-    eta: float | None = None
-    """Until the last job of this run has ended, at least a second; None while nothing tells."""
-    slots: int | None = None
-    """Allowed now; None where nobody said."""
-    slots_wanted: int | None = None
-    """Allowed where nothing is in the way."""
-    note: str = ""
-    """Why things are slower than they could be."""
-    subject: Subject = Subject()
-    speed: Speed = Speed()
-    money: tuple[Money, ...] = ()
-    spent_before: tuple[tuple[str, int], ...] = ()
-    """What the folder had come to when the run began, at most: currency and millionths."""
-    running: tuple[Running, ...] = ()
-    """The oldest first."""
-    running_before: int = 0
-    """Tasks that an earlier run submitted, and whose age is not known here."""
-    finished: tuple[Finished, ...] = ()
-    """The latest first."""
-    reasons: tuple[Reason, ...] = ()
-    """The most frequent first."""
-
-    @property
-    def total(self) -> int:
-        """All jobs of the batch."""
-        return sum(self.counts.values())
-
-    @property
-    def ended(self) -> int:
-        """Jobs of the batch with which nothing more happens."""
-        return sum(number for state, number in self.counts.items() if state.ended)
-
-    @property
-    def in_slots(self) -> int:
-        """Jobs that hold a slot."""
-        return sum(self.counts.get(state, 0) for state in _IN_SLOTS)
 
 
 class Tally:
@@ -192,8 +69,8 @@ class Tally:
         self._calm = Calm()
         self._purse = Purse()
         self._before: tuple[tuple[str, int], ...] = ()
-        self._pace = _Pace(self._began)
-        self._saving = _Saving()
+        self._pace = Pace(self._began)
+        self._saving = Saving()
         self._finished: deque[Finished] = deque(maxlen=SHOWN)
         self._reasons: dict[tuple[str, str, bool], Reason] = {}
         self._troubles = _Troubles()
@@ -234,7 +111,7 @@ class Tally:
     @property
     def _running(self) -> int:
         """Jobs whose task runs, or is about to."""
-        return sum(self._counts[state] for state in _IN_SLOTS)
+        return sum(self._counts[state] for state in IN_SLOTS)
 
     def standing(self) -> Standing:
         """This moment."""
@@ -267,7 +144,7 @@ class Tally:
         self._counts.update(event.counts)
         self._to_submit = event.to_submit
         self._slots = self._slots_wanted = event.slots
-        self._pace = _Pace(self._get_time())
+        self._pace = Pace(self._get_time())
 
     def _end(self, event: BatchEnded) -> None:
         self._counts.update(event.counts)
@@ -394,82 +271,6 @@ def _state_before(event: JobMoved) -> JobState:
         failure = event.outcome.failure if event.outcome else None
         return _STATE_AT[failure.stage] if failure else JobState.QUEUED
     return _STATE_BEFORE[event.state]
-
-
-@dataclass(slots=True)
-class _Saving:
-    """How long videos take from the end of their task until they are on disk, waiting included; seconds."""
-
-    mean: float = 0.0
-    ended: int = 0
-    first: float | None = None
-    """When the first task ended."""
-    begun: dict[str, float] = field(default_factory=dict)
-    ends: deque[float] = field(default_factory=lambda: deque(maxlen=_SAVED))
-
-    def begin(self, job_id: str, now: float) -> None:
-        """The job's task has ended."""
-        self.first = now if self.first is None else self.first
-        self.begun[job_id] = now
-
-    def end(self, job_id: str, now: float) -> None:
-        """The job has ended."""
-        begun = self.begun.pop(job_id, None)
-        if begun is not None:
-            self.ended = min(self.ended + 1, _SAVED)
-            self.mean += (now - begun - self.mean) / self.ended
-            self.ends.append(now)
-
-    def forget(self, job_id: str) -> None:
-        """The job is left to the next run."""
-        self.begun.pop(job_id, None)
-
-    def queue(self, left: int, downloads: int, now: float, known: float) -> float:
-        """What so many jobs need where finished tasks wait for a free download, at the rate of the last ones.
-
-        The first few tell nothing, unless they take long against what is `known` otherwise.
-        """
-        if len(self.ends) >= _TELLING:
-            return left * (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
-        since = 0.0 if self.first is None else now - self.first
-        return left * since / (len(self.ends) + downloads / 2) if since > known / 2 else 0.0
-
-    def rest(self, now: float) -> float:
-        """What the job still needs whose task has ended last, or will."""
-        youngest = now - max(self.begun.values(), default=now)
-        return max(self.mean - youngest, 0.0)
-
-
-@dataclass(slots=True)
-class _Pace:
-    """What came in each of the last seconds."""
-
-    began: float
-    seconds: deque[list[float]] = field(default_factory=lambda: deque(maxlen=_WINDOW))
-    """Second, jobs, videos and bytes."""
-
-    def add(self, now: float, *, videos: int, size: int) -> None:
-        """A job has ended."""
-        second = math.floor(now)
-        if not self.seconds or self.seconds[-1][0] != second:
-            self.seconds.append([second, 0, 0, 0])
-        last = self.seconds[-1]
-        last[1] += 1
-        last[2] += videos
-        last[3] += size
-
-    def speed(self, now: float) -> Speed:
-        """Over the last minutes, or since the beginning."""
-        since = max(self.began, now - _WINDOW)
-        span = max(1.0, now - since)
-        recent = [each for each in self.seconds if each[0] >= since - 1]
-        jobs, videos, size = (sum(each[place] for each in recent) for place in (1, 2, 3))
-        return Speed(60 * jobs / span, 60 * videos / span, size / span)
-
-    def rest(self, left: int, now: float) -> float | None:
-        """Seconds that so many jobs take at this speed; None before two have ended."""
-        speed = self.speed(now).jobs
-        return 60 * left / speed if speed and sum(each[1] for each in self.seconds) > 1 else None
 
 
 @dataclass(slots=True)

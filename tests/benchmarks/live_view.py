@@ -14,7 +14,7 @@ from pipeline.core.events import BatchPriced, BatchStarted, JobMoved
 from pipeline.core.jobs import Failure, Job, JobState, Outcome, Source, Stage, StoredFile
 from pipeline.core.money import Actual, Quote
 from pipeline.views.progress import LIVE_EVERY, LiveProgress
-from pipeline.views.tally import Subject
+from pipeline.views.standing import Subject
 from tests.benchmarks.harness import Figure, at_most, interleaved, noted, publish, ratios
 
 _SLOTS = 500

@@ -9,7 +9,8 @@ from heapq import heappop, heappush
 from pipeline.core.events import BatchPriced, BatchStarted, Event, JobMoved
 from pipeline.core.jobs import Failure, Job, JobState, Outcome, Source, Stage, StoredFile
 from pipeline.core.money import Actual, Quote
-from pipeline.views.tally import Subject, Tally
+from pipeline.views.standing import Subject
+from pipeline.views.tally import Tally
 
 
 class Time:

@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.events import BatchEnded, JobLeft
 from pipeline.core.jobs import JobState
 from pipeline.views.outlook import finished_after
-from pipeline.views.tally import Subject
+from pipeline.views.standing import Subject
 from tests.unit.views.batches import Batch, Law, Time, life, moved, play, priced, quote, started, told
 
 

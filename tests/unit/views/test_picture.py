@@ -7,7 +7,7 @@ import pytest
 from pipeline.core.jobs import JobState
 from pipeline.views.picture import STAGES, last_picture, picture, plainly, words
 from pipeline.views.purse import Money
-from pipeline.views.tally import Finished, Reason, Running, Speed, Standing, Subject
+from pipeline.views.standing import Finished, Reason, Running, Speed, Standing, Subject
 from pipeline.views.text import cells
 
 KIND = "Wan-AI/Wan2.2-I2V 480P"

@@ -20,7 +20,7 @@ from pipeline.views.progress import (
     rows,
 )
 from pipeline.views.purse import Money
-from pipeline.views.tally import Speed, Standing, Subject
+from pipeline.views.standing import Speed, Standing, Subject
 from tests.unit.views.batches import Time, life, moved, started
 
 # -- a plain line ------------------------------------------------------------------------------------------------------

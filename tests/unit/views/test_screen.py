@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pipeline.core.events import BatchStarted, Stopping, SubmittingPaused
+from pipeline.core.events import BatchEnded, BatchStarted, Stopping, SubmittingPaused
 from pipeline.core.jobs import JobState
 from pipeline.settings import Settings
 from pipeline.views.screen import open_screen
@@ -76,3 +76,28 @@ def test_a_warning_is_logged_when_the_run_is_not_quiet(log_format: str, quiet: b
     else:
         found = json.loads(stream.getvalue())
         assert (found["event"], found["message"]) == ("warning", "a\x1b: odd")
+
+
+@pytest.mark.parametrize("kind", ["plain", "rich"])
+def test_the_run_goes_on_when_showing_it_fails(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in a view is told once, in words; log lines still come, and nothing is drawn any more."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    screen = open_screen(stream, Settings(progress=kind), quiet=False, verbose=False)
+    screen.hear(EVENTS[0])
+    monkeypatch.setattr("pipeline.views.tally.Tally.standing", lambda _self: 1 / 0)
+    for _ in range(3):
+        screen.hear(BatchEnded(0.0, {}))
+        screen.tick()
+        screen.resume()
+    screen.hear(EVENTS[2])
+    screen.say("a word to a person")
+    screen.close()
+    said = stream.getvalue()
+    assert said.count("warning: the screen failed (ZeroDivisionError: division by zero)") == 1
+    assert said.index("the screen failed") < said.index("stopping: SIGTERM received") < said.index("a word to a person")

@@ -19,7 +19,8 @@ from pipeline.core.events import (
 from pipeline.core.jobs import JobState, Stage
 from pipeline.core.money import Actual, Spending
 from pipeline.views.purse import Money
-from pipeline.views.tally import SHOWN, Reason, Tally, nothing_to_do
+from pipeline.views.standing import Reason
+from pipeline.views.tally import SHOWN, Tally, nothing_to_do
 from tests.unit.views.batches import Time, life, moved, priced, quote, started, told
 
 
