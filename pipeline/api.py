@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.beside import Beside, Ended, check
 from pipeline.catalog import Catalog, Quoter
 from pipeline.core.clock import SystemClock
 from pipeline.core.errors import PipelineError, UsageError
@@ -27,6 +28,7 @@ from pipeline.ledger import PRICES_KEY, Ledger, LedgerReader, Reading
 from pipeline.manifest import Manifest, open_manifest
 from pipeline.modelverse.wire import Traits
 from pipeline.settings import Settings, read_api_key, settings_for
+from pipeline.views.facts import About
 
 REHEARSAL_SPEED = 20.0
 
@@ -75,7 +77,9 @@ class Run:
         scenario: Path | None = None,
         listener: Listener = nobody,
         iterate: bool = False,
+        again: str | None = None,
     ) -> None:
+        """`again` is the command that goes on after this run, for those who are told of its end."""
         self.folder = run_folder(folder, rehearse=rehearse)
         self._manifest = manifest
         self._examined = examined
@@ -85,24 +89,27 @@ class Run:
         self._speed = speed
         self._scenario = scenario
         self._listener = listener
+        self._again = again
         self._iterate = iterate  # results nobody takes would pile up
         self._results: asyncio.Queue[Result | None] = asyncio.Queue()
         self._open = contextlib.AsyncExitStack()
         self._batch: Batch | None = None
+        self._beside: Beside | None = None
         self._running: asyncio.Task[Summary] | None = None
         self._over = False
 
     async def __aenter__(self) -> "Run":
         async with contextlib.AsyncExitStack() as stack:
-            self._batch = await self._assemble(stack)
+            self._batch, self._beside = await self._assemble(stack)
             self._open = stack.pop_all()
-        self._running = asyncio.create_task(self._to_the_end(self._batch))
+        self._running = asyncio.create_task(self._to_the_end(self._batch, self._beside))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop("signal", "the program left the run")
+        if kind is not None or not self._over:  # what belongs to the end of a whole run has its time
+            self.stop("signal", "the program left the run")
         try:
             if self._running is not None:
                 await asyncio.wait({self._running})
@@ -125,22 +132,29 @@ class Run:
         """Ask the run to end within the grace (seconds; the setting's by default)."""
         if self._batch is not None and not self._over:
             self._batch.go_home(Stop(reason, message), grace)
+        if self._beside is not None:
+            self._beside.hurry(self._settings.grace if grace is None else grace)
 
-    async def _assemble(self, stack: contextlib.AsyncExitStack) -> Batch:
+    async def _assemble(self, stack: contextlib.AsyncExitStack) -> tuple[Batch, Beside]:
         """Every real part, opened in the order in which they depend on each other."""
         from pipeline.modelverse.client import ModelVerseClient
         from pipeline.videos import LocalVideoStore
 
+        if self._settings.notify is not None or self._settings.metrics_file is not None:
+            await asyncio.to_thread(check, self._settings)
         stack.enter_context(hold(self.folder))
         settings, api_key = await self._account(stack)
         catalog = self._manifest.catalog
-        ledger = await Ledger.open(self.folder, run_id=new_run_id(), at=time.time())
+        run_id = new_run_id()
+        ledger = await Ledger.open(self.folder, run_id=run_id, at=time.time())
         stack.push_async_callback(lambda: ledger.close(at=time.time()))
         ledger.remember(PRICES_KEY, catalog.prices_as_of)
+        made = Beside(settings, self._about(run_id), ledger, tell=self._hear, slots_used=self._slots_used)
+        beside = await stack.enter_async_context(made)
         client = ModelVerseClient(settings.service, api_key, traits_for=lambda job: _traits(catalog, job))
         service = await stack.enter_async_context(client)
         store = await stack.enter_async_context(LocalVideoStore(self.folder, settings.fetch))
-        return Batch(
+        batch = Batch(
             ledger,
             service,
             store,
@@ -150,6 +164,15 @@ class Run:
             seconds=lambda job: _typical_seconds(catalog, job),
             prices=Quoter(catalog),
         )
+        return batch, beside
+
+    def _about(self, run_id: str) -> About:
+        file = Path(self._manifest.file)
+        manifest = str(file.absolute()) if file.is_file() else self._manifest.file
+        return About(run_id, manifest, self.folder.absolute(), self._rehearse, self._again)
+
+    def _slots_used(self) -> int:
+        return self._batch.account.slots.in_use if self._batch is not None else 0
 
     async def _account(self, stack: contextlib.AsyncExitStack) -> tuple[Settings, str]:
         """Where to submit and with which key: the real service, or the emulator on this machine."""
@@ -163,7 +186,17 @@ class Run:
         lag = self._settings.poll_lag / self._speed  # the service's time is compressed, and so is what is wanted of it
         return msgspec.structs.replace(self._settings, endpoint=emulator.base_url, poll_lag=lag), "rehearsal"
 
-    async def _to_the_end(self, batch: Batch) -> Summary:
+    async def _to_the_end(self, batch: Batch, beside: Beside) -> Summary:
+        """The batch, and then what belongs to its end; the folder is held all the while."""
+        try:
+            summary = await self._to_the_last_job(batch)
+        except Exception as error:
+            await beside.finish(Ended(error=error))
+            raise
+        await beside.finish(Ended(summary))
+        return summary
+
+    async def _to_the_last_job(self, batch: Batch) -> Summary:
         try:
             return await batch.run(self._jobs(), self._examined.reading)
         finally:
@@ -185,6 +218,8 @@ class Run:
 
     def _hear(self, event: Event) -> None:
         self._listener(event)
+        if self._beside is not None:
+            self._beside.hear(event)
         if self._iterate and isinstance(event, JobMoved) and event.outcome is not None:
             files = tuple(self.folder / file.path for file in event.outcome.files)
             failure = event.outcome.failure

@@ -258,7 +258,19 @@ _STORY = """
 _OLD_STORY = "SELECT *, NULL AS currency, NULL AS expected, NULL AS actual FROM jobs"
 _STORIES = "WHERE seq > ? ORDER BY seq"
 _MOVED = "WHERE moved_at >= ? ORDER BY seq"
+_ONE = "WHERE job_id = ?"
 _NEWEST = "SELECT seq FROM jobs ORDER BY state IN ('failed', 'unknown') DESC, moved_at DESC, seq DESC LIMIT ?"
+_ENDED = """
+    SELECT results.seq AS line_seq, jobs.*, currency, expected, actual FROM results
+    JOIN jobs ON jobs.job_id = results.job_id AND jobs.attempt = results.attempt
+    LEFT JOIN purchases ON job = jobs.seq AND purchases.attempt = jobs.attempt
+    WHERE results.seq > ? ORDER BY results.seq
+"""
+_LAST_LINE = "SELECT coalesce(max(seq), 0) FROM results"
+_LINES = "SELECT seq, line FROM results WHERE seq > ? ORDER BY seq LIMIT ?"
+_ENDED_COUNTS = """
+    SELECT state, count(*) FROM jobs WHERE job_id IN (SELECT job_id FROM results WHERE seq > ?) GROUP BY state
+"""
 _FILES = "SELECT job_id, files FROM jobs WHERE state = 'done' ORDER BY seq"
 _LATEST = """
     SELECT line FROM results AS mine
@@ -304,9 +316,42 @@ def stories(
     """
     query, given = (_STORIES, after) if since is None else (_MOVED, since)
     for row in connection.execute(f"{_STORY if has_purchases else _OLD_STORY} {query}", (given,)):
-        cost = purchases.cost_of(row["currency"], row["expected"], row["actual"])
-        noticed_at = row["noticed_at"] if has_notices else None
-        yield row["seq"], Story(record_of(row), row["moved_at"], row["intent_at"], noticed_at, cost)
+        yield row["seq"], _story(row, row["noticed_at"] if has_notices else None)
+
+
+def story(connection: sqlite3.Connection, job_id: str) -> Story | None:
+    """What became so far of one job; None where it is not enrolled. The ledger has the present format."""
+    row = connection.execute(f"{_STORY} {_ONE}", (job_id,)).fetchone()
+    return None if row is None else _story(row, row["noticed_at"])
+
+
+def ended(connection: sqlite3.Connection, after: int) -> Iterator[tuple[int, Story]]:
+    """Every job that has a results line after the cursor for its latest attempt, each with the line's number.
+
+    The ledger has the present format.
+    """
+    for row in connection.execute(_ENDED, (after,)):
+        yield row["line_seq"], _story(row, row["noticed_at"])
+
+
+def _story(row: sqlite3.Row, noticed_at: float | None) -> Story:
+    cost = purchases.cost_of(row["currency"], row["expected"], row["actual"])
+    return Story(record_of(row), row["moved_at"], row["intent_at"], noticed_at, cost)
+
+
+def last_line(connection: sqlite3.Connection) -> int:
+    """The number of the newest results line; 0 where there is none."""
+    return int(connection.execute(_LAST_LINE).fetchone()[0])
+
+
+def lines(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, str]]:
+    """Up to `limit` results lines after the cursor, each with its number, without newlines."""
+    return [(row["seq"], row["line"]) for row in connection.execute(_LINES, (after, limit))]
+
+
+def ended_counts(connection: sqlite3.Connection, after: int) -> dict[JobState, int]:
+    """How the jobs stand now that have a results line after the cursor, by state."""
+    return {JobState(state): count for state, count in connection.execute(_ENDED_COUNTS, (after,))}
 
 
 def newest(connection: sqlite3.Connection, limit: int) -> list[int]:

@@ -129,6 +129,33 @@ class LedgerReader:
     def _facts(self) -> dict[str, bool]:
         return {"has_purchases": self._has_purchases, "has_notices": self._has_notices}
 
+    def story(self, job_id: str) -> Story | None:
+        """What became so far of one job; None where it is not enrolled. For a ledger that a run has opened."""
+        with translated(self._path):
+            return queries.story(self._connection, job_id)
+
+    def ended(self, after: int) -> Iterator[tuple[int, Story]]:
+        """Every job with a results line after the cursor for its latest attempt, with the line's number; streamed.
+
+        For a ledger that a run has opened.
+        """
+        return self._stream(queries.ended(self._connection, after))
+
+    def last_line(self) -> int:
+        """The number of the newest results line: the cursor after which the ends to come stand."""
+        with translated(self._path):
+            return queries.last_line(self._connection)
+
+    def lines(self, after: int, limit: int) -> list[tuple[int, str]]:
+        """Up to `limit` results lines after the cursor in the file's order, each with its number."""
+        with translated(self._path):
+            return queries.lines(self._connection, after, limit)
+
+    def ended_counts(self, after: int) -> dict[JobState, int]:
+        """How the jobs stand now that have a results line after the cursor, by state."""
+        with translated(self._path):
+            return queries.ended_counts(self._connection, after)
+
     def files(self) -> Iterator[tuple[str, StoredFile]]:
         """Every video that should be on disk with its job's id, streamed."""
         return self._stream(queries.files(self._connection))

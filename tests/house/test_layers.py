@@ -36,6 +36,7 @@ LAYERS = {
     "pipeline.engine": 3,
     "pipeline.plan": 3,
     "pipeline.views": 4,
+    "pipeline.beside": 5,
     "pipeline.api": 5,
     "pipeline.decide": 5,
     "pipeline.foreground": 5,
@@ -52,7 +53,10 @@ OUTSIDE = "pipeline.emulator"
 MAY_IMPORT_OUTSIDE = {"pipeline.api", "pipeline.cli"}
 
 LIBRARIES = {
-    "aiohttp": ("pipeline.modelverse.client", "pipeline.videos", "pipeline.emulator", "pipeline.views.watch"),
+    "aiohttp": (
+        *("pipeline.modelverse.client", "pipeline.videos", "pipeline.emulator"),
+        *("pipeline.views.notify", "pipeline.views.watch"),
+    ),
     "yarl": ("pipeline.modelverse.client", "pipeline.videos"),
     "multidict": ("pipeline.modelverse.client",),
     "aiofiles": ("pipeline.modelverse.pictures",),
@@ -67,6 +71,8 @@ LIBRARIES = {
     "jinja2": ("pipeline.views.report",),
     "filelock": ("pipeline.folder",),
     "imagesize": ("pipeline.manifest.media",),
+    "prometheus_client": ("pipeline.views.metrics",),
+    "apprise": ("pipeline.views.notify",),
     "av": ("pipeline.emulator",),
     "PIL": ("pipeline.emulator",),
 }

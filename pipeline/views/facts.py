@@ -1,0 +1,184 @@
+"""What others are told about a run that has ended: facts for machines, a few lines for people. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from pipeline.core.clock import iso
+from pipeline.core.jobs import JobState
+from pipeline.core.money import Spending
+from pipeline.engine.desk import Stop
+from pipeline.ledger import FailureGroup, UnknownJob
+from pipeline.views.spending import spending_facts, spending_lines
+from pipeline.views.text import cut, many, printable
+
+SCHEMA = 1
+SHOWN = 5
+"""Reasons and unknown jobs that are told; `pipeline status` has them all."""
+_MESSAGE = 200
+"""Characters of somebody else's message."""
+_TOLD_STATES = (JobState.DONE, JobState.FAILED, JobState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which run it is."""
+
+    run_id: str
+    manifest: str
+    """Absolute where it is a file."""
+    folder: Path
+    """Absolute."""
+    rehearsal: bool = False
+    again: str | None = None
+    """The command that goes on, ready for a shell anywhere; None where a program runs the batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a run ended; the counts are the ledger's. Unix seconds."""
+
+    about: About
+    exit_code: int
+    started_at: float
+    ended_at: float
+    counts: Mapping[JobState, int]
+    """Of the whole folder."""
+    ended: Mapping[JobState, int] = field(default_factory=dict)
+    """Of the jobs that ended in this run."""
+    moved: bool = False
+    """Whether the run did anything: submitted, collected or ended a job."""
+    stops: tuple[Stop, ...] = ()
+    error: str | None = None
+    """What ended the run, where that was an error."""
+    failures: Sequence[FailureGroup] = ()
+    unknown: Sequence[UnknownJob] = ()
+    """The first of those that wait for a decision."""
+    spending: Sequence[Spending] = ()
+
+    def count(self, *states: JobState) -> int:
+        """Jobs of the folder in these states."""
+        return sum(self.counts.get(state, 0) for state in states)
+
+    @property
+    def remaining(self) -> int:
+        """Jobs that have not ended."""
+        return sum(number for state, number in self.counts.items() if not state.ended)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether something ended the run before its last job."""
+        return bool(self.stops) or self.error is not None
+
+
+# -- for machines ------------------------------------------------------------------------------------------------------
+
+
+def run_facts(end: RunEnd) -> dict[str, Any]:
+    """The end of a run as one JSON object, schema 1: what a webhook gets, and `on_finish` on its standard input."""
+    return {
+        "schema": SCHEMA,
+        "event": "run_finished",
+        "text": text(end),
+        "run_id": end.about.run_id,
+        "manifest": end.about.manifest,
+        "folder": str(end.about.folder),
+        "rehearsal": end.about.rehearsal,
+        "exit_code": end.exit_code,
+        "started_at": iso(end.started_at),
+        "ended_at": iso(end.ended_at),
+        "jobs": {state: end.counts.get(state, 0) for state in JobState},
+        "ended": {state: end.ended.get(state, 0) for state in _TOLD_STATES},
+        "stopped": [{"reason": stop.reason, "message": cut(stop.message, _MESSAGE)} for stop in end.stops],
+        "error": None if end.error is None else cut(end.error, _MESSAGE),
+        "cost": spending_facts(end.spending),
+        "failures": [_failure_facts(group) for group in end.failures[:SHOWN]],
+        "unknown": [_unknown_facts(one) for one in end.unknown[:SHOWN]],
+        "next": next_step(end),
+    }
+
+
+def as_json(facts: Mapping[str, Any]) -> bytes:
+    """One line of ASCII: nothing in it steers a terminal, and undecodable file names are no obstacle."""
+    return json.dumps(facts).encode() + b"\n"
+
+
+def _failure_facts(group: FailureGroup) -> dict[str, Any]:
+    return {
+        "stage": group.stage,
+        "code": group.code,
+        "count": group.count,
+        "job_id": group.job_id,
+        "message": cut(group.message, _MESSAGE),
+    }
+
+
+def _unknown_facts(unknown: UnknownJob) -> dict[str, Any]:
+    task = unknown.record.task
+    return {
+        "job_id": unknown.record.job.job_id,
+        "attempt": unknown.record.attempt,
+        "sent_at": iso(unknown.intent_at),
+        "task_id": task.task_id if task else None,
+    }
+
+
+# -- for people --------------------------------------------------------------------------------------------------------
+
+
+def headline(end: RunEnd) -> str:
+    """`shots: exit 1: 10 done, 2 failed, 0 unknown, 0 remaining`."""
+    counts = ", ".join(f"{end.count(state):,} {state}" for state in _TOLD_STATES)
+    rehearsed = " (a rehearsal)" if end.about.rehearsal else ""
+    name = printable(end.about.folder.name)
+    return f"{name}{rehearsed}: exit {end.exit_code}: {counts}, {end.remaining:,} remaining"
+
+
+def text(end: RunEnd) -> str:
+    """The headline, what went wrong, what it cost, and the next step: some lines for a chat."""
+    return "\n".join([headline(end), *body_lines(end)])
+
+
+def body_lines(end: RunEnd) -> Iterator[str]:
+    """What comes after the headline."""
+    for stop in end.stops:
+        yield f"stopped early: {_shown(stop.message)}"
+    if end.error is not None:
+        yield f"ended by an error: {_shown(end.error)}"
+    for group in end.failures[:SHOWN]:
+        yield (
+            f"{group.count:,} × {printable(group.code)} at {group.stage}, first {group.job_id}: {_shown(group.message)}"
+        )
+    for one in end.unknown[:SHOWN]:
+        yield f"unknown: {one.record.job.job_id}, may have been paid for"
+    if end.spending:
+        yield from ["cost: none, this was a rehearsal"] if end.about.rehearsal else spending_lines(end.spending)
+    yield f"next: {next_step(end)}"
+
+
+def next_step(end: RunEnd) -> str:
+    """What a person does now, with the exact command."""
+    folder = quote(str(end.about.folder))
+    again = printable(end.about.again) if end.about.again else "run the program again"
+    unknown, failed = end.count(JobState.UNKNOWN), end.count(JobState.FAILED)
+    if end.error is not None:
+        return f"mend that, then {again}"
+    if end.exit_code == 4:
+        return f"mend the account (key, quota, balance), then {again}"
+    if end.remaining and end.stops:
+        return f"go on: {again}"
+    if unknown:
+        decision = "JOB --task-id ID | --resubmit | --write-off"
+        return f"decide about {many(unknown, 'unknown job')}: pipeline resolve {printable(folder)} {decision}"
+    if failed:
+        return f"see the reasons: pipeline status {printable(folder)}; buy other attempts: {again} --retry-failed"
+    if end.remaining:
+        return f"go on: {again}"
+    return "nothing, every video is there"
+
+
+def _shown(message: str) -> str:
+    return cut(printable(message), _MESSAGE)
