@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 3
 BUG = 70
 _BUYING_AGAIN = ("--retry-failed", "--resubmit-unknown")
+_OWN_COMMANDS = ("--on-job", "--on-finish")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -223,6 +224,7 @@ def run(
         api_key_file=api_key_file,
         quiet=quiet,
         verbose=shell.verbose,
+        again=_same_run_elsewhere(shell),
     )
     ending = conduct(order, sys.stderr)
     commands = _to_type_next(shell, order, ending.folder)
@@ -639,6 +641,20 @@ def _to_type_next(shell: Shell, order: "Order", folder: str) -> "Commands":
     plan = ["plan", order.manifest, *(word for flag, path in places if path is not None for word in (flag, str(path)))]
     unselected = _same_run(shell, without="--select") if "select" in order.flags else ""
     return Commands(_program(), _same_run(shell), shlex.quote(folder), shlex.join(plan), unselected)
+
+
+def _same_run_elsewhere(shell: Shell) -> str:
+    """The same run for somebody who is told of it: from any folder, without hooks, whose commands may hold secrets."""
+    kept: list[str] = []
+    is_value = False
+    for argument in shell.arguments:
+        name, is_joined, _ = argument.partition("=")
+        if is_value:
+            kept.append("…")
+        elif argument not in _BUYING_AGAIN:
+            kept.append(f"{name}=…" if is_joined and name in _OWN_COMMANDS else argument)
+        is_value = argument in _OWN_COMMANDS
+    return f"cd {shlex.quote(str(Path.cwd()))} && {_program()} {shlex.join(kept)}"
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

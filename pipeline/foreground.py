@@ -48,6 +48,8 @@ class Order:
     api_key_file: Path | None
     quiet: bool
     verbose: bool
+    again: str | None = None
+    """The command that goes on, for those who are told of the run's end elsewhere."""
 
 
 def conduct(order: Order, stream: TextIO) -> Ending:
@@ -83,6 +85,7 @@ def conduct(order: Order, stream: TextIO) -> Ending:
                 speed=_speed(order),
                 scenario=order.scenario,
                 listener=opening.hear,
+                again=order.again,
             )
             began = time.monotonic()
             summary = asyncio.run(_see_through(run, screen))

@@ -5,7 +5,10 @@ Whoever has a channel's address can write to it, so no address stands in an erro
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline import __version__
@@ -33,7 +36,7 @@ def check_channels(notify: Notify) -> None:
     if notify.webhook is not None and not _is_http(notify.webhook):
         raise UsageError("notify: webhook must be an http or https URL")
     if notify.apprise:
-        _channels(notify.apprise)
+        _check_known(notify.apprise)
 
 
 def wants(notify: Notify, end: RunEnd) -> bool:
@@ -114,6 +117,7 @@ class Channels:
 
     async def tell(self, end: RunEnd, seconds: float = APPRISE_SECONDS) -> None:
         """Tell every channel. Raises `NotTold` with the numbers of those that could not be told."""
+        await self._threads.start(_library)
         title, body = headline(end), "\n".join(body_lines(end))
         told = [self._threads.start(_tell, url, title, body) for url in self._urls]
         _, late = await asyncio.wait(told, timeout=seconds)
@@ -133,20 +137,28 @@ class Channels:
 
 
 def _tell(url: str, title: str, body: str) -> bool:
-    """On a thread: whether the channel took it. The library's log, which shows addresses, is silent meanwhile."""
-    import apprise
-
-    logging.getLogger("apprise").disabled = True
-    channel = apprise.Apprise()
+    """On a thread: whether the channel took it."""
+    channel = _library().Apprise()
     return bool(channel.add(url)) and bool(channel.notify(body=body, title=title))
 
 
-def _channels(urls: Sequence[str]) -> None:
-    try:
+@cache
+def _library() -> Any:
+    """apprise, with its channels loaded and its log, which shows addresses, silenced. First called by one thread."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some of its channels use what Python is about to drop
         import apprise
+
+        logging.getLogger(apprise.__name__).disabled = True
+        apprise.Apprise.instantiate("json://localhost")
+    return apprise
+
+
+def _check_known(urls: Sequence[str]) -> None:
+    try:
+        library = _library()
     except ImportError:
         raise UsageError(f"notify: apprise needs its library: {_INSTALL}") from None
-    logging.getLogger("apprise").disabled = True
     for number, url in enumerate(urls, start=1):
-        if apprise.Apprise.instantiate(url) is None:
+        if library.Apprise.instantiate(url) is None:
             raise UsageError(f"notify: channel {number} of apprise is not one that apprise knows; its address is wrong")

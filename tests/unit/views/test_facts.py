@@ -1,0 +1,96 @@
+"""What others are told about a run that has ended."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.jobs import Failure, JobState, Outcome, Record, Stage
+from pipeline.core.money import Spending
+from pipeline.engine.desk import Stop
+from pipeline.ledger import FailureGroup, UnknownJob
+from pipeline.views.facts import RunEnd, as_json, headline, next_step, run_facts, text
+from tests.unit.ends import about, make_job
+
+LOST = Outcome(JobState.UNKNOWN, (), Failure(Stage.SUBMIT, "timeout", "no answer"))
+UNKNOWN = UnknownJob(Record(make_job("lost-1"), JobState.UNKNOWN, 1, outcome=LOST), 100.0, "ab" * 32, "https://api")
+END = RunEnd(
+    about=about(Path("/srv/outputs/night shots")),
+    exit_code=5,
+    started_at=1.0,
+    ended_at=61.0,
+    counts={JobState.DONE: 10, JobState.FAILED: 2, JobState.UNKNOWN: 1},
+    ended={JobState.DONE: 3},
+    moved=True,
+    failures=[FailureGroup("generate", "moderation", 2, "wave-1", "refused \x1b[31m\nand more " + "x" * 900)],
+    unknown=[UNKNOWN],
+    spending=[Spending("CNY", tasks=13, spent=9_000_000)],
+)
+FINE = replace(END, exit_code=0, counts={JobState.DONE: 10}, failures=(), unknown=(), spending=())
+
+
+def test_the_message_is_short_when_a_run_has_ended() -> None:
+    """Where, how, why, at what cost, and what to do: a line each, none of which steers a terminal."""
+    lines = text(END).splitlines()
+    assert lines[0] == "night shots: exit 5: 10 done, 2 failed, 1 unknown, 0 remaining"
+    assert lines[1].startswith("2 × moderation at generate, first wave-1: refused \\x1b[31m\\nand more xxx")
+    assert lines[2] == "unknown: lost-1, may have been paid for"
+    assert lines[3] == "spent: 9.00 CNY, 13 paid tasks"
+    assert lines[4].startswith("next: decide about 1 unknown job: pipeline resolve '/srv/outputs/night shots' JOB ")
+    assert len(lines) == 5
+    assert all(len(line) < 300 and line.isprintable() for line in lines)
+
+
+STOP = Stop("deadline", "this run was given 5 s")
+AGAIN = "cd / && pipeline run shots.yaml"
+
+
+@pytest.mark.parametrize(
+    ("end", "step"),
+    [
+        (FINE, "nothing, every video is there"),
+        (replace(FINE, exit_code=3, counts={JobState.QUEUED: 1}, stops=(STOP,)), f"go on: {AGAIN}"),
+        (replace(FINE, counts={JobState.QUEUED: 1}), f"go on: {AGAIN}"),
+        (replace(FINE, exit_code=4, stops=(STOP,)), f"mend the account (key, quota, balance), then {AGAIN}"),
+        (replace(FINE, exit_code=3, error="the disk is full"), f"mend that, then {AGAIN}"),
+        (
+            replace(FINE, exit_code=1, counts={JobState.FAILED: 1}),
+            f"see the reasons: pipeline status '/srv/outputs/night shots'; buy other attempts: {AGAIN} --retry-failed",
+        ),
+        (
+            replace(FINE, about=about(Path("/x"), again=None), counts={JobState.QUEUED: 1}),
+            "go on: run the program again",
+        ),
+    ],
+)
+def test_the_next_step_is_a_command_when_there_is_one(end: RunEnd, step: str) -> None:
+    """What a person types, to the letter."""
+    assert next_step(end) == step
+
+
+def test_nobody_pays_when_it_was_a_rehearsal() -> None:
+    """A rehearsal says so in the first line, and names no cost."""
+    rehearsed = replace(END, about=replace(END.about, rehearsal=True))
+    assert headline(rehearsed).startswith("night shots (a rehearsal): exit 5: ")
+    assert "cost: none, this was a rehearsal" in text(rehearsed)
+
+
+def test_the_facts_are_whole_when_a_machine_reads_them() -> None:
+    """One line of ASCII, schema 1: counts of the folder and of the run, money, first reasons, and the next step."""
+    end = replace(END, stops=(STOP,))
+    content = as_json(run_facts(end))
+    assert content.isascii()
+    assert content.count(b"\n") == 1
+    facts = json.loads(content)
+    assert facts["jobs"] == {state: END.counts.get(state, 0) for state in JobState}
+    assert facts["ended"] == {"done": 3, "failed": 0, "unknown": 0}
+    assert facts["stopped"] == [{"reason": "deadline", "message": "this run was given 5 s"}]
+    assert (facts["schema"], facts["event"], facts["exit_code"], facts["error"]) == (1, "run_finished", 5, None)
+    assert facts["started_at"] == "1970-01-01T00:00:01.000Z"
+    assert [failure["code"] for failure in facts["failures"]] == ["moderation"]
+    assert facts["unknown"] == [
+        {"job_id": "lost-1", "attempt": 1, "sent_at": "1970-01-01T00:01:40.000Z", "task_id": None}
+    ]
+    assert facts["cost"][0]["spent"] == "9.00"
+    assert (facts["next"], facts["text"]) == (next_step(end), text(end))
