@@ -112,11 +112,20 @@ class Run:
             self.stop("signal", "the program left the run")
         try:
             if self._running is not None:
-                await asyncio.wait({self._running})
+                await self._ended(self._running)
         finally:
             await self._open.aclose()
         if self._running is not None and kind is None:
             self._running.result()
+
+    async def _ended(self, running: "asyncio.Task[Summary]") -> None:
+        """Wait for the end of the run; cancelled, it ends the run at once and passes the cancellation on."""
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError:
+            self.stop("signal", "the program was cancelled", grace=0.0)
+            await asyncio.wait({running})
+            raise
 
     async def __aiter__(self) -> AsyncIterator[Result]:
         while (result := await self._results.get()) is not None:

@@ -167,10 +167,7 @@ class Beside:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._begin()
-        except PipelineError as error:  # the ledger cannot be read: the run finds that out for itself
-            for what in self._wanted():
-                self._complaints.hear(what, error.message)
+            await self._guarded(self._wanted, self._begin)
         except BaseException:
             await self._close()
             raise
@@ -183,7 +180,8 @@ class Beside:
 
     def hear(self, event: Event) -> None:
         """Take note of an event; never waits, never raises."""
-        self._heard.hear(event)
+        if self._file is not None:
+            self._heard.hear(event)
         if not isinstance(event, JobMoved):
             return
         self._moved = True
@@ -223,11 +221,18 @@ class Beside:
             self._last_run = LastRun.load(await self._ledger.recall(_LAST_RUN_KEY))
             self._begin_metrics(settings.metrics_file)
 
-    def _wanted(self) -> list[str]:
-        """What of that which goes on beside the run was asked for."""
+    @property
+    def _wanted(self) -> str:
+        """What a failure of everything here is told as: the first of what was asked for."""
         settings = self._settings
-        asked = {"on_job": settings.on_job, "sidecar": settings.sidecar, "metrics": settings.metrics_file}
-        return [what for what, value in asked.items() if value]
+        asked = {
+            "on_job": settings.on_job,
+            "on_finish": settings.on_finish,
+            "notify": settings.notify,
+            "metrics": settings.metrics_file,
+            "sidecar": settings.sidecar,
+        }
+        return next((what for what, value in asked.items() if value), "report")
 
     def _start(self, what: str, work: Work) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(what, work))
@@ -241,7 +246,8 @@ class Beside:
         except PipelineError as error:
             self._complaints.hear(what, error.message)
         except Exception as error:  # noqa: BLE001 - a bug beside the run must not reach it
-            self._complaints.hear(what, f"a bug: {_named(error)}")
+            words = "" if what == "notify" else f": {error}"  # a library's words may hold an address
+            self._complaints.hear(what, f"a bug: {type(error).__name__}{words}")
 
     def _remember(self, key: str, text: str) -> None:
         with contextlib.suppress(PipelineError):  # a ledger that cannot go on says so to the run
@@ -264,6 +270,9 @@ class Beside:
 
     async def finish(self, ended: Ended) -> None:
         """Do what belongs to the end of the run, one thing after the other; in a hurry, all at the same time."""
+        await self._guarded(self._wanted, partial(self._finish, ended))
+
+    async def _finish(self, ended: Ended) -> None:
         loop = asyncio.get_running_loop()
         hurried = asyncio.create_task(self._hurried.wait())
         self._running.append(hurried)
@@ -424,10 +433,6 @@ async def _within(seconds: float, what: str) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise PipelineError(f"{what} took longer than {seconds:g} s") from None
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 # -- on threads --------------------------------------------------------------------------------------------------------

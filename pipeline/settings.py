@@ -457,6 +457,9 @@ def config_file_layer(path: Path) -> Layer:
         content = {}
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: must be a mapping of settings, such as 'concurrency: 20'")
+    told = content.get("notify")
+    if isinstance(told, dict):  # YAML 1.1 takes the bare word `on` for true
+        content["notify"] = {"on" if name is True else name: value for name, value in told.items()}
     return Layer(str(path), content)
 
 

@@ -99,9 +99,10 @@ def _check_path(output: str) -> None:
         if complaint := _part_complaint(part):
             raise OutputError(f"{shown(output)} {complaint}")
     for folder in folders:
-        if _has_suffix(folder):
+        if _has_suffix(folder) or (folder.lower().endswith(".json") and _has_suffix(folder[: -len(".json")])):
             raise OutputError(
-                f"{shown(output)} has a folder that is named like a video, {shown(folder)}; it would be in the way"
+                f"{shown(output)} has a folder that is named like a video or its sidecar, {shown(folder)}; "
+                "it would be in the way"
             )
 
 

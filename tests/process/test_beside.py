@@ -153,6 +153,33 @@ asyncio.run(main())
     assert len(list((lab.path / FOLDER / "videos").glob("*.mp4.json"))) == 2
 
 
+def test_nothing_is_left_when_a_program_is_cancelled(lab: Any) -> None:
+    """Also while it waits for what belongs to the end: no command goes on, and Python has nothing to say."""
+    lab.emulator()
+    lab.manifest("wave one")
+    program = """
+import asyncio, pathlib, pipeline
+async def run():
+    async with pipeline.run("shots.yaml", on_finish="echo $$ >> pids; sleep 1000", hook_timeout=500) as batch:
+        async for result in batch:
+            pass
+async def main():
+    running = asyncio.create_task(run())
+    while not pathlib.Path("pids").exists():
+        await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.wait([running])
+    print(running.cancelled(), len(asyncio.all_tasks()))
+asyncio.run(main())
+"""
+    began = time.monotonic()
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=lab.path, env=lab.environment, capture_output=True, check=True, timeout=30)
+    assert (ended.stdout, ended.stderr) == (b"True 1\n", b"")
+    assert time.monotonic() - began < 20
+    assert not any(map(alive, pids(lab)))
+
+
 @pytest.mark.parametrize("setting", ["metrics_file", "notify"])
 def test_nothing_is_submitted_when_a_library_is_missing(lab: Any, setting: str) -> None:
     """Exit 2 and the command that installs it, before a folder is made."""

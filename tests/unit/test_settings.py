@@ -295,6 +295,15 @@ def test_a_manifest_is_refused_when_it_would_run_commands_or_tell_hosts(name: st
     assert getattr(build_settings(Layer("c.yaml", {name: value})), name) is not None
 
 
+def test_the_bare_word_on_is_a_name_when_a_file_tells_whom_to_notify(tmp_path: Path) -> None:
+    """YAML takes it for true; nobody has to put it in quotes."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("notify:\n  webhook: https://h.example\n  on: [failure]\n")
+    told = build_settings(config_file_layer(file)).notify
+    assert told is not None
+    assert told.on == ("failure",)
+
+
 def test_notify_is_read_when_the_environment_holds_it_as_json() -> None:
     """In the environment, `notify` is JSON; elsewhere it is a mapping; both make the same."""
     told = build_settings(Layer("environment", {"notify": '{"webhook": "https://h.example", "on": ["failure"]}'}, True))

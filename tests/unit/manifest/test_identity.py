@@ -178,6 +178,7 @@ def test_output_is_filled_in_when_the_template_is_sound(template, output):
         ("é" * 99 + ".mp4", "longer than 200 bytes"),
         ("/".join(["x" * 190] * 6), "longer than 1000 bytes"),
         ("a.mp4/{id}", "a folder that is named like a video"),
+        ("a.MP4.json/{id}", "a folder that is named like a video or its sidecar"),
         ("{idd}", "did you mean id?"),
         ("{metdata.shot}", "did you mean metadata?"),
         ("{metadata.shto}", "did you mean shot?"),
