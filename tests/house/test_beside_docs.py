@@ -15,7 +15,7 @@ import yaml
 from pipeline.cli import cli
 from pipeline.core.jobs import JobState, StoredFile
 from pipeline.ledger import Ledger, LedgerReader
-from pipeline.settings import NAMES, Layer, build_settings
+from pipeline.settings import NAMES, Layer, build_settings, config_file_layer
 from pipeline.views import hooks, metrics, notify
 from pipeline.views.facts import run_facts
 from pipeline.views.hooks import PREFIX, job_variables, run_variables
@@ -113,10 +113,11 @@ async def test_every_key_of_a_sidecar_is_explained_when_it_is_written(tmp_path: 
         assert f"`{name}`" in PAGES["provenance"], name
 
 
-def test_the_settings_are_accepted_when_the_example_is_copied() -> None:
+def test_the_settings_are_accepted_when_the_example_is_copied(tmp_path: Path) -> None:
     """The page's `notify:` is one, with every reason explained."""
     (block,) = re.findall(r"```yaml\n(.*?)```", PAGES["notifications"], re.DOTALL)
-    told = build_settings(Layer("example", yaml.safe_load(block))).notify
+    (tmp_path / "settings.yaml").write_text(block)
+    told = build_settings(config_file_layer(tmp_path / "settings.yaml")).notify
     assert told is not None
     assert set(told.on) < set(notify.Notify().on)
     assert all(f"| `{reason}` |" in PAGES["notifications"] for reason in notify.Notify().on)
