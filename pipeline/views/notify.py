@@ -61,26 +61,35 @@ async def post(url: str, end: RunEnd, seconds: float = WEBHOOK_SECONDS) -> None:
     """
     import aiohttp
 
-    content = as_json(run_facts(end))
+    from pipeline.videos.names import OwnResolver
+
     headers = {"Content-Type": "application/json", "User-Agent": f"video-batch-pipeline/{__version__}"}
-    async with aiohttp.ClientSession(headers=headers, trust_env=False) as session:
-        for again in (True, False):
-            try:
-                async with (
-                    asyncio.timeout(seconds),
-                    session.post(url, data=content, allow_redirects=False) as response,
-                ):
-                    status = response.status
-                break
-            except TimeoutError:  # it may have been told all the same, so it is not told again
-                raise NotTold(f"the webhook did not answer within {seconds:g} s") from None
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                if again:
-                    continue
-                raise NotTold(f"the webhook {_broken(error)}") from None  # the library's words have the URL
+    resolver = OwnResolver()  # the loop's own threads are waited for at exit, however long a name server is silent
+    connector = aiohttp.TCPConnector(resolver=resolver)
+    try:
+        async with aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False) as session:
+            status = await _status(session, url, as_json(run_facts(end)), seconds)
+    finally:
+        await resolver.close()
     if not 200 <= status < 300:
         redirected = ", and redirects are not followed" if 300 <= status < 400 else ""
         raise NotTold(f"the webhook answered with HTTP {status}{redirected}")
+
+
+async def _status(session: Any, url: str, content: bytes, seconds: float) -> int:
+    """The status of the answer; what is broken is tried once more. Raises `NotTold`."""
+    import aiohttp
+
+    broken = ""
+    for _ in range(2):
+        try:
+            async with asyncio.timeout(seconds), session.post(url, data=content, allow_redirects=False) as response:
+                return int(response.status)
+        except TimeoutError:  # it may have been told all the same, so it is not told again
+            raise NotTold(f"the webhook did not answer within {seconds:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            broken = _broken(error)  # the library's words have the URL
+    raise NotTold(f"the webhook {broken}")
 
 
 def _broken(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -117,6 +118,16 @@ async def test_a_webhook_that_is_not_there_is_told_when_nobody_listens(url: str)
     """Neither its host nor its port is named."""
     with pytest.raises(NotTold, match=r"^the webhook cannot be reached$"):
         await post(url, END)
+
+
+async def test_a_webhook_is_given_up_when_no_name_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a thread that nobody waits for: the loop's own would hold up the end of the process."""
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(30))
+    with pytest.raises(NotTold, match=r"did not answer within 0.3 s$"):
+        await post("http://hooks.example.com/s3cr3t", END, seconds=0.3)
+    assert asyncio.get_running_loop()._default_executor is None  # type: ignore[attr-defined] # nobody asked in it
+    over.set()
 
 
 # -- apprise -----------------------------------------------------------------------------------------------------------
