@@ -270,23 +270,27 @@ class Beside:
 
     async def finish(self, ended: Ended) -> None:
         """Do what belongs to the end of the run, one thing after the other; in a hurry, all at the same time."""
-        await self._guarded(self._wanted, partial(self._finish, ended))
+        begun: dict[str, asyncio.Task[None]] = {}
+        self._stop_telling_after_deadline(ended)
+        try:
+            async with asyncio.timeout_at(self._leave_at) as self._patience:
+                await self._guarded(self._wanted, partial(self._finish, ended, begun))
+        except TimeoutError:
+            for what in [what for what, task in begun.items() if task.cancelled() or not task.done()]:
+                self._complaints.hear(what, "it was cut short, because the run was told to stop")
+        self._complaints.close()
 
-    async def _finish(self, ended: Ended) -> None:
-        loop = asyncio.get_running_loop()
+    async def _finish(self, ended: Ended, begun: "dict[str, asyncio.Task[None]]") -> None:
+        """Begin each step when the one before has ended, or in a hurry, and wait for all of them."""
         hurried = asyncio.create_task(self._hurried.wait())
         self._running.append(hurried)
-        self._stop_telling_after_deadline(ended)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._leave_at) as self._patience:
-                if self._leave_at is not None:
-                    self._leave_by(loop.time() + PATIENCE)
-                end = await self._look(ended)
-                begun = []
-                for what, work in self._steps(end):
-                    begun.append(self._start(what, work))
-                    await asyncio.wait([begun[-1], hurried], return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.gather(*begun)
+        if self._leave_at is not None:
+            self._leave_by(asyncio.get_running_loop().time() + PATIENCE)
+        end = await self._look(ended)
+        for what, work in self._steps(end):
+            begun[what] = self._start(what, work)
+            await asyncio.wait([begun[what], hurried], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(*begun.values())
 
     def _steps(self, end: RunEnd) -> Iterator[tuple[str, Work]]:
         settings = self._settings

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import beside as beside_module
 from pipeline.beside import PATIENCE, Beside, Complaints, Ended, check
 from pipeline.core.errors import FolderError, PipelineError, UsageError
 from pipeline.core.events import Event, ExtraFailed
@@ -161,6 +162,18 @@ async def test_a_bug_reaches_nobody_when_it_is_beside_the_run(stage: Stage) -> N
     assert stage.complaints == [("report", "a bug: ZeroDivisionError: by nothing")]
 
 
+@pytest.mark.parametrize("place", ["_last_line", "_facts"])
+async def test_the_run_goes_on_when_what_is_beside_it_cannot_even_begin(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A bug at the beginning or at the end is told, and the run never sees it."""
+    monkeypatch.setattr(beside_module, place, lambda *_: 1 / 0)
+    async with stage.beside(on_finish="true") as beside:
+        beside.hear(await done(stage.ledger, stage.folder, "a"))
+        await beside.finish(FINE)
+    assert stage.complaints == [("on_finish", "a bug: ZeroDivisionError: division by zero")]
+
+
 def test_a_failure_is_told_now_and_then_when_it_repeats() -> None:
     """Each kind at once, then once a minute with how many there were, and the rest at the end."""
     told: list[tuple[str, str]] = []
@@ -209,6 +222,8 @@ async def test_everything_ends_soon_when_the_run_was_told_to_stop(stage: Stage) 
         await beside.finish(Ended(Summary({JobState.DONE: 1}, (Stop("signal", "SIGTERM received"),))))
         assert PATIENCE - 0.1 < time.monotonic() - began < PATIENCE + 1
     assert stage.lines("begun") == ["job_ended", "run_finished"]
+    cut = "it was cut short, because the run was told to stop"
+    assert stage.complaints == [("on_job", cut), ("on_finish", cut)]
     assert (stage.folder / "videos/a.mp4.json").exists()
     assert "pipeline_run_in_progress" in (stage.folder / "m.prom").read_text()
     assert stage.reports == 1
