@@ -19,11 +19,11 @@ from pipeline.beside import Beside, Ended, check
 from pipeline.catalog import Catalog, Quoter
 from pipeline.core.clock import SystemClock
 from pipeline.core.errors import PipelineError, UsageError
-from pipeline.core.events import Event, JobMoved, Listener, nobody
+from pipeline.core.events import Event, FolderAwaited, JobMoved, Listener, nobody
 from pipeline.core.jobs import Failure, Job, JobState
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
-from pipeline.folder import default_folder, hold, run_folder
+from pipeline.folder import default_folder, hold_when_free, run_folder
 from pipeline.ledger import PRICES_KEY, Ledger, LedgerReader, Reading
 from pipeline.manifest import Manifest, open_manifest
 from pipeline.modelverse.wire import Traits
@@ -151,7 +151,7 @@ class Run:
 
         if self._settings.notify is not None or self._settings.metrics_file is not None:
             await asyncio.to_thread(check, self._settings)
-        stack.enter_context(hold(self.folder))
+        await stack.enter_async_context(hold_when_free(self.folder, self._settings.wait_lock, self._await_folder))
         settings, api_key = await self._account(stack)
         catalog = self._manifest.catalog
         run_id = new_run_id()
@@ -222,8 +222,12 @@ class Run:
         yield from self._manifest.jobs()
         if self._manifest.identity() != self._examined.reading.identity:
             raise UsageError(
-                f"{self._manifest.file} changed while it was read and nothing was submitted; run the same command again"
+                f"{self._manifest.file} changed since it was checked and nothing was submitted; "
+                "run the same command again"
             )
+
+    def _await_folder(self) -> None:
+        self._listener(FolderAwaited(time.time(), str(self.folder), self._settings.wait_lock or 0.0))
 
     def _hear(self, event: Event) -> None:
         self._listener(event)

@@ -1,13 +1,15 @@
 """The output folder as a whole: where things lie in it, and the lock that lets one run at a time hold it."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from pipeline.core.errors import FolderBusyError, FolderError, UsageError
 
 REHEARSAL_SUFFIX = "-rehearsal"
+LOOK_EVERY = 0.5
+"""Seconds between two looks whether the run that is waited for has let go; one look takes some 50 µs."""
 
 
 def default_folder(manifest_name: str) -> Path:
@@ -72,3 +74,43 @@ def hold(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         lock.release()
+
+
+@asynccontextmanager
+async def hold_when_free(folder: Path, patience: float | None, awaited: Callable[[], None]) -> AsyncIterator[Path]:
+    """`hold`, waiting up to `patience` seconds for another run to let go; `awaited` is called once, before the wait.
+
+    A cancelled wait leaves nothing behind. Raises as `hold` does, and `FolderError` where the folder that was waited
+    for is gone: a batch that somebody moved away must not be bought anew.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold(folder))
+        except FolderBusyError:
+            if not patience:
+                raise
+            awaited()
+            await _wait(held, folder, patience)
+        yield folder
+
+
+async def _wait(held: ExitStack, folder: Path, patience: float) -> None:
+    """Look now and then whether the folder can be held by now."""
+    import asyncio  # whoever only names a folder does not wait for it
+
+    clock = asyncio.get_running_loop().time
+    end = clock() + patience
+    while (left := end - clock()) > 0:
+        await asyncio.sleep(min(LOOK_EVERY, left))
+        with suppress(FolderBusyError):
+            held.enter_context(_hold_existing(folder))
+            return
+    raise FolderBusyError(
+        f"another run still holds {folder} after {patience:g} s; wait longer with --wait-lock, or stop it with SIGTERM"
+    ) from None
+
+
+def _hold_existing(folder: Path) -> AbstractContextManager[Path]:
+    if not folder.is_dir():
+        raise FolderError(f"{folder} was moved or removed while this run waited for it; nothing was submitted")
+    return hold(folder)

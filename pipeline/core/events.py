@@ -15,6 +15,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderAwaited(Event):
+    """Another run holds the output folder, and this one waits for it before it does anything."""
+
+    folder: str
+    seconds: float
+    """For which it waits at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class BatchStarted(Event):
     """The manifest is enrolled and what an earlier run left behind is back in the flow."""
 

@@ -14,6 +14,7 @@ from pipeline.core.events import (
     CallFailed,
     Event,
     ExtraFailed,
+    FolderAwaited,
     JobLeft,
     JobMoved,
     QuestionsLate,
@@ -45,7 +46,7 @@ class Level(IntEnum):
     NOTABLE = 1
     """Also pauses, calls that fail and are made again, and words that nobody documented."""
     FINISHED = 2
-    """Also every finished video."""
+    """Also every finished video, and the run that this one waits for: what a person at a terminal wants to see."""
     EVERYTHING = 3
 
 
@@ -76,6 +77,9 @@ def sentence(event: Event) -> tuple[Level, str]:
             return Level.ERRORS, f"{event.what} failed, and the run goes on: {event.message}"
         case Stopping():
             return Level.ERRORS, f"stopping: {event.message}"
+        case FolderAwaited():
+            wait = f"waiting for it to end, for {span(event.seconds)} at most"
+            return Level.FINISHED, f"another run holds {event.folder}; {wait}"
         case BatchStarted():
             return Level.EVERYTHING, f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit"
         case BatchPriced():
@@ -146,6 +150,8 @@ def _facts(event: Event) -> tuple[str, dict[str, Any]]:
             return "extra_failed", {"what": event.what, "message": event.message}
         case Stopping():
             return "stopping", {"reason": event.reason, "message": event.message}
+        case FolderAwaited():
+            return "folder_awaited", {"folder": event.folder, "seconds": event.seconds}
         case BatchStarted():
             return "batch_started", {"counts": dict(event.counts), "to_submit": event.to_submit, "slots": event.slots}
         case BatchPriced():

@@ -12,6 +12,7 @@ from pipeline.core.events import (
     CallFailed,
     Event,
     ExtraFailed,
+    FolderAwaited,
     JobLeft,
     JobMoved,
     QuestionsLate,
@@ -61,6 +62,12 @@ ALL = [
         "questions leave 2.3 s late, 9.0 s at worst: raise --pollers",
     ),
     (DONE, Level.FINISHED, "job_moved", "wave: done, videos/wave.mp4"),
+    (
+        FolderAwaited(1.5, "outputs/shots", 600.0),
+        Level.FINISHED,
+        "folder_awaited",
+        "another run holds outputs/shots; waiting for it to end, for 10 min 0 s at most",
+    ),
     (RUNNING, Level.EVERYTHING, "job_moved", "wave: running, task t1"),
     (SlotsChanged(1.5, 3), Level.EVERYTHING, "slots_changed", "3 slots allowed"),
     (
