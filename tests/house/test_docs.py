@@ -1,7 +1,6 @@
 """The README names everything that a user can type, set or receive."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from pipeline.cli import cli
 from pipeline.core import errors
-from pipeline.settings import NAMES, Layer, Settings, build_settings
+from pipeline.settings import NAMES, Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -82,19 +81,3 @@ def test_the_two_commands_stand_in_one_line_each_when_a_newcomer_looks() -> None
     assert len(commands) == 2
     assert "pipeline run configs/demo.yaml --rehearse" in commands[0]
     assert commands[1].endswith("pytest -n auto")
-
-
-def test_the_line_for_cron_is_accepted_when_the_shell_parses_it() -> None:
-    """The example names a command, options and settings that exist, every path is absolute, and the README has it."""
-    lines = (ROOT / "configs/cron/crontab").read_text(encoding="utf-8").splitlines()
-    (line,) = [line for line in lines if re.match(r"[\d*]", line)]
-    assert line in README.splitlines()
-    assert "%" not in line  # cron would end the line there
-    program, command, *arguments = shlex.split(line)[5:]
-    given = cli.commands[command].make_context(command, arguments).params
-    assert Path(program).parts[-3:] == (".venv", "bin", "pipeline")
-    paths = [Path(program), Path(given["manifest"]), given["output"], given["api_key_file"]]
-    assert all(path.is_absolute() for path in paths)
-    assert given["quiet"]
-    flags = {name: value for name, value in given.items() if name in NAMES and value is not None}
-    assert build_settings(Layer("flags", flags)).max_runtime == 8 * 3600
