@@ -119,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # -- how much at once
     concurrency: Count | Literal["auto"] = 10
-    """Slots: remote tasks that may run at the same time; `auto` finds their number."""
+    """Slots: remote tasks that may run at the same time; `auto` finds their number, up to 500."""
     pollers: Count = 4
     """Status questions that may be under way at the same time."""
     downloads: Count = 4
@@ -139,7 +139,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # -- what to submit
     order: Literal["auto", "manifest", "longest-first"] = "auto"
-    """Which jobs go first; `auto`: the longest class, in a batch that is small against the slots."""
+    """Which jobs go first; `auto`: the longest class, in a batch of fewer than ten jobs a slot."""
     limit: Annotated[int, Meta(ge=0)] | None = None
     """Submit at most this many jobs in this run."""
     select: Annotated[str, Meta(max_length=1000)] | None = None
@@ -149,7 +149,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     resubmit_unknown: bool = False
     """Buy another attempt for jobs whose submit has an unknown outcome: some may then be paid twice."""
     on_changed: Literal["error", "keep", "rerun"] = "error"
-    """What to do with a row that changed since it was enrolled."""
+    """What to do with a row that changed since it was enrolled: refuse, leave the old job, or buy it anew."""
 
     # -- how much in all, over every run into the folder
     budget: Annotated[Decimal, _MONEY_UNIT] | None = None
@@ -169,21 +169,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # -- the service
     endpoint: str = DEFAULT_ENDPOINT
-    """Base URL of the service."""
+    """Base URL of the service. A manifest may name only the vendor's hosts and this machine: the key goes there."""
     auth_scheme: Literal["bearer", "raw"] = "bearer"
     """`Authorization: Bearer <key>`, or the bare key as some of the vendor's pages print it."""
     first_frame_form: bool = False
     """Send Wan2.2-I2V's `image_url` as `first_frame_url`, the vendor's newer form (which then needs a prompt)."""
     connect_timeout: Seconds = 15.0
+    """How long a connection may take to be made."""
     submit_timeout: Annotated[float, Meta(ge=1, le=3600), _SECONDS_UNIT] = 90.0
     """How long a submit waits for its answer. A short one makes unknown outcomes."""
     status_timeout: Seconds = 30.0
+    """How long a status question waits for its answer."""
     retry_after_ceiling: Seconds = 60.0
     """No single pause that the service asks for is longer than this."""
 
     # -- when to ask
     poll_lag: Seconds = 1.0
-    """Mean time wanted from a task's end to the question that finds it."""
+    """Mean time wanted from a task's end to the question that finds it; when to ask is learned from earlier tasks."""
     status_rps: Annotated[float, Meta(gt=0)] | None = None
     """Status questions per second at most, over all tasks; no cap by default."""
 
@@ -193,6 +195,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_video_bytes: Bytes = 4_000_000_000
     """A larger result is refused."""
     max_redirects: Annotated[int, Meta(ge=0, le=50)] = 5
+    """Redirects that a download follows."""
     download_tries: Count = 5
     """Tries of one download in one run; the next run tries again."""
     min_free_bytes: Bytes = 500_000_000
@@ -220,7 +223,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # -- the screen
     progress: Literal["auto", "rich", "plain", "none"] = "auto"
+    """What is shown while a run goes on; `auto`: `rich` on a terminal, `plain` elsewhere, `none` beside a JSON log."""
     log_format: Literal["text", "json"] = "text"
+    """`json` writes one object a line to standard error, with a stable `event` and a `time`."""
 
     @property
     def service(self) -> "ServiceSettings":

@@ -24,7 +24,8 @@ SHELL = ("sh", "console")
 _BLOCK = re.compile(r"^( *)```([\w-]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
-_SEPARATORS = {"|", "&&", ";"}
+_REDIRECTION = re.compile(r"\d*[<>]")
+_SEPARATORS = {"|", "||", "&&", ";"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ def calls(command: str) -> list[list[str]]:
     for word in words:
         if word in _SEPARATORS:
             start = True
+        elif _REDIRECTION.match(word):
+            taking = False
         elif start and _ASSIGNMENT.fullmatch(word):
             continue
         elif start:
