@@ -18,12 +18,16 @@ PAGES = tuple(
     if path.exists()
 )
 """By their names from the root of the repository."""
-SHELL = ("sh", "console")
+SHELL = ("sh", "console", "cron")
 """Kinds of blocks in which a line is something to type."""
 
 _BLOCK = re.compile(r"^( *)```([\w-]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
+_CAUGHT = re.compile(r"\w+=\$\((.*)\)")
+"""The output of a command in a variable."""
+_START = {"sh": re.compile(""), "console": re.compile(r"\$ "), "cron": re.compile(r"([\d*/,-]+ +){5}")}
+"""What stands before a command in each kind of block."""
 _REDIRECTION = re.compile(r"\d*[<>]")
 _SEPARATORS = {"|", "||", "&&", ";"}
 
@@ -80,7 +84,8 @@ def rows(page: str, head: str) -> list[list[str]]:
 
 
 def commands(page: str) -> list[str]:
-    """What a page tells its reader to type: every line of a `sh` block, and those after a prompt of a `console` block.
+    """What a page tells its reader to type: lines of a `sh` block, those after a prompt of a `console` block, and the
+    commands of a `cron` block.
 
     Comments are left out; a line that ends with a backslash goes on in the next.
     """
@@ -89,15 +94,15 @@ def commands(page: str) -> list[str]:
         if block.kind not in SHELL:
             continue
         for line in block.text.replace("\\\n", " ").splitlines():
-            typed = line.removeprefix("$ ") if block.kind == "console" else line
-            if (typed != line or block.kind == "sh") and (said := _without_comment(typed)):
+            typed = _START[block.kind].match(line)
+            if typed and (said := _without_comment(line[typed.end() :])):
                 found.append(said)
     return found
 
 
 def calls(command: str) -> list[list[str]]:
     """The calls of the product in a line of shell, each as its arguments."""
-    words = shlex.split(command)
+    words = shlex.split(_CAUGHT.sub(r"\1", command))
     found: list[list[str]] = []
     taking = start = True
     for word in words:

@@ -154,6 +154,7 @@ def test_a_command_is_refused_when_it_does_not_exist() -> None:
     for wrong in ("run", "run shots.yaml --bugdet 3", "rnu shots.yaml", "status"):
         with pytest.raises(click.ClickException):
             parsed(shlex.split(wrong))
+    assert calls("x=$(/a/pipeline status d 2>&1) || echo $x") == [["status", "d"]]
     assert calls("A=1 .venv/bin/pipeline run - | jq . && pipeline status 'a b'") == [["run", "-"], ["status", "a b"]]
 
 

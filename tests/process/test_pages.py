@@ -1,0 +1,83 @@
+"""What the pages show is what happens: their manifests are sound, and their sessions can be had again."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.core.errors import ManifestError
+from pipeline.manifest import open_manifest
+from tests.house.pages import ROOT, Block, blocks
+from tests.process.test_run import counts
+
+SUFFIXES = {"yaml": "yaml", "csv": "csv", "json": "jsonl"}
+PAGES = ("docs/first-batch.md", "docs/manifests.md")
+
+
+def manifests(page: str) -> list[Block]:
+    """The blocks of a page that are manifests."""
+    return [block for block in blocks(page) if block.kind in SUFFIXES]
+
+
+def lay_out(folder: Path) -> None:
+    """The pictures that the pages name, where they name them."""
+    (folder / "configs").symlink_to(ROOT / "configs")
+    (folder / "pictures").symlink_to(ROOT / "configs/pictures")
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), [(page, block) for page in PAGES for block in manifests(page) if "nowhere.jpg" not in block.text]
+)
+def test_a_manifest_is_sound_when_a_page_shows_it(tmp_path: Path, page: str, block: Block) -> None:
+    """Each can be copied and run."""
+    lay_out(tmp_path)
+    file = tmp_path / f"shown.{SUFFIXES[block.kind]}"
+    file.write_text(block.text, encoding="utf-8")
+    with open_manifest(file) as manifest:
+        try:
+            assert manifest.check().jobs > 0
+        except ManifestError as error:
+            raise AssertionError(error.message) from None
+
+
+def session(page: str, command: str) -> list[str]:
+    """The lines that a page shows after a command."""
+    (block,) = [block for block in blocks(page) if block.kind == "console" and block.text.startswith(f"$ {command}\n")]
+    return block.text.splitlines()[1:]
+
+
+def test_the_first_batch_goes_as_the_page_says_when_somebody_follows_it(lab: Any) -> None:
+    """Its manifest is validated and planned with the very lines of the page, and its rehearsal ends well."""
+    page = "docs/first-batch.md"
+    lay_out(lab.path)
+    (text,) = [block.text for block in manifests(page)]
+    (lab.path / "shots.yaml").write_text(text, encoding="utf-8")
+    for command in ("validate shots.yaml", "plan shots.yaml"):
+        ended = lab.run(*shlex.split(command))
+        assert ended.code == 0
+        shown = session(page, f"pipeline {command}")
+        assert shown
+        assert [line for line in shown if line not in (ended.err + ended.out).splitlines()] == []
+    content = yaml.safe_load(text)
+    ended = lab.run("run", "shots.yaml", "--rehearse", "--speed", "250", "--scenario", calm(lab))
+    assert counts(ended.last) == (0, len(content["jobs"]), len(content["jobs"]), 0, 0, 0)
+    assert len(list((lab.path / "outputs/shots-rehearsal/videos").glob("*.mp4"))) == 2
+
+
+def test_every_problem_is_named_as_the_page_says_when_the_manifest_is_bad(lab: Any) -> None:
+    """The page's mistakes, in the program's words."""
+    page = "docs/manifests.md"
+    lay_out(lab.path)
+    (bad,) = [block.text for block in manifests(page) if "nowhere.jpg" in block.text]
+    (lab.path / "bad.csv").write_text(bad, encoding="utf-8")
+    ended = lab.run("validate", "bad.csv")
+    assert (ended.code, ended.err.splitlines()) == (2, session(page, "pipeline validate bad.csv"))
+
+
+def calm(lab: Any) -> Path:
+    """A scenario without trouble, whose clips cost no time to make."""
+    file = lab.path / "calm.yaml"
+    file.write_text("clips: tiny\n", encoding="utf-8")
+    return Path(file)
