@@ -160,12 +160,9 @@ def test_a_command_is_refused_when_it_does_not_exist() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_an_option_exists_when_a_page_names_it(page: str) -> None:
-    """In running text and tables too."""
-    named = {
-        option
-        for code in re.findall(r"`([^`\n]+)`", prose(page))
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)
-    }
+    """In running text and tables too, wherever it is typed alone or to `pipeline`."""
+    spans = [code for code in re.findall(r"`([^`\n]+)`", prose(page)) if code.startswith(("--", "pipeline "))]
+    named = {option for code in spans for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)}
     assert named <= {option for _, option in options()} | {"--help", "--version"}
 
 

@@ -1,8 +1,11 @@
 """`--wait-lock`: a run waits for another one that holds its folder, and what it has checked still holds afterwards."""
 
 import json
+import os
+import pty
 import signal
 import sqlite3
+import subprocess
 import time
 from contextlib import ExitStack, closing
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 from pipeline.folder import hold
 from tests.process.aftermath import check_folder
+from tests.process.conftest import COMMAND
 
 PROMPTS = tuple(f"wave {number:02}" for number in range(4))
 FOLDER = "outputs/shots"
@@ -77,6 +81,22 @@ def test_the_exit_code_is_75_when_the_wait_was_too_short(lab: Any) -> None:
     said, closing_line = talkative.err.splitlines()
     assert (talkative.code, closing_line) == (75, still.format("0.2"))
     assert said.endswith(f" another run holds {FOLDER}; waiting for it to end, for 0.2 s at most")
+
+
+def test_a_person_is_told_once_when_a_terminal_waits(lab: Any) -> None:
+    """What is waited for, and how long at most; the log of a quiet or plain run says nothing of it."""
+    lab.emulator()
+    manifest = lab.manifest("one")
+    controller, terminal = pty.openpty()
+    environment = {**lab.environment, "TERM": "xterm-256color", "COLUMNS": "200"}
+    command = [*COMMAND, "run", manifest, "--wait-lock", "0.7s"]
+    with hold(lab.path / FOLDER):
+        code = subprocess.run(command, cwd=lab.path, env=environment, stderr=terminal, check=False).returncode
+    os.close(terminal)
+    seen = os.read(controller, 65_536).decode()
+    os.close(controller)
+    assert code == 75
+    assert seen.count(f"another run holds {FOLDER}; waiting for it to end, for 0.7 s at most") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
