@@ -44,9 +44,9 @@ class Level(IntEnum):
     ERRORS = 0
     """Jobs that failed, became unknown or were left, and why a run stops."""
     NOTABLE = 1
-    """Also pauses, calls that fail and are made again, and words that nobody documented."""
+    """Also pauses, the run that is waited for, calls that are made again, and words that nobody documented."""
     FINISHED = 2
-    """Also every finished video, and the run that this one waits for: what a person at a terminal wants to see."""
+    """Also every finished video."""
     EVERYTHING = 3
 
 
@@ -79,7 +79,7 @@ def sentence(event: Event) -> tuple[Level, str]:
             return Level.ERRORS, f"stopping: {event.message}"
         case FolderAwaited():
             wait = f"waiting for it to end, for {span(event.seconds)} at most"
-            return Level.FINISHED, f"another run holds {event.folder}; {wait}"
+            return Level.NOTABLE, f"another run holds {event.folder}; {wait}"
         case BatchStarted():
             return Level.EVERYTHING, f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit"
         case BatchPriced():

@@ -69,22 +69,22 @@ def test_everybody_comes_to_an_end_when_three_wait_for_each_other(lab: Any) -> N
 
 
 def test_the_exit_code_is_75_when_the_wait_was_too_short(lab: Any) -> None:
-    """One sentence says who holds what; in a log that is no terminal's, nothing else is said of the wait."""
+    """One sentence says who holds what; unless the run is quiet, another has said before that it waits."""
     lab.emulator()
     manifest = lab.manifest("one", wait_lock="100ms")
     with hold(lab.path / FOLDER):
-        ended = lab.run("run", manifest)
-        talkative = lab.run("run", manifest, "-v", "--wait-lock", "0.2s")
+        quiet = lab.run("run", manifest, "-q")
+        talkative = lab.run("run", manifest, "--wait-lock", "0.2s")
     still = f"pipeline: another run still holds {FOLDER} after {{}} s; wait longer with --wait-lock, or stop it with "
     still += "SIGTERM"
-    assert (ended.code, ended.out, ended.err.splitlines()) == (75, "", [still.format("0.1")])
+    assert (quiet.code, quiet.out, quiet.err.splitlines()) == (75, "", [still.format("0.1")])
     said, closing_line = talkative.err.splitlines()
     assert (talkative.code, closing_line) == (75, still.format("0.2"))
     assert said.endswith(f" another run holds {FOLDER}; waiting for it to end, for 0.2 s at most")
 
 
 def test_a_person_is_told_once_when_a_terminal_waits(lab: Any) -> None:
-    """What is waited for, and how long at most; the log of a quiet or plain run says nothing of it."""
+    """What is waited for, and how long at most."""
     lab.emulator()
     manifest = lab.manifest("one")
     controller, terminal = pty.openpty()

@@ -64,7 +64,7 @@ ALL = [
     (DONE, Level.FINISHED, "job_moved", "wave: done, videos/wave.mp4"),
     (
         FolderAwaited(1.5, "outputs/shots", 600.0),
-        Level.FINISHED,
+        Level.NOTABLE,
         "folder_awaited",
         "another run holds outputs/shots; waiting for it to end, for 10 min 0 s at most",
     ),
