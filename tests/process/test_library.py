@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/program.md"
 
 
 def test_results_come_as_they_are_ready_when_a_program_runs_a_manifest(lab: Any) -> None:
-    """The README's program does what it says, to the letter, and leaves nothing behind that Python warns about."""
+    """The page's program does what it says, to the letter, and leaves nothing behind that Python warns about."""
     lab.manifest("camera pans left", "a forbidden emblem", "an impossible staircase")
-    example = re.search(r"```python\n(.+?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    example = re.search(r"```python\n(.+?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert example
     ended = subprocess.run(
         [sys.executable, "-c", example[1]],

@@ -66,6 +66,14 @@ def test_the_first_batch_goes_as_the_page_says_when_somebody_follows_it(lab: Any
     assert len(list((lab.path / "outputs/shots-rehearsal/videos").glob("*.mp4"))) == 2
 
 
+def test_the_sweep_is_priced_as_the_page_says_when_it_is_planned(lab: Any) -> None:
+    """The plan that docs/plan.md shows is the one of the sweep that is shipped."""
+    lay_out(lab.path)
+    ended = lab.run("plan", "configs/sweep.yaml")
+    shown = session("docs/plan.md", "pipeline plan configs/sweep.yaml")
+    assert (ended.code, ended.out.splitlines()) == (0, shown)
+
+
 def test_every_problem_is_named_as_the_page_says_when_the_manifest_is_bad(lab: Any) -> None:
     """The page's mistakes, in the program's words."""
     page = "docs/manifests.md"
