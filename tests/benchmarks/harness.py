@@ -174,14 +174,15 @@ def table(section: Mapping[str, object]) -> str:
         when += f", while {section['load']} processes wanted the processor, on average"
     lines = [f"## {section['title']}", "", str(section["method"]), "", f"`{section['command']}`, {when}", ""]
     lines += ["| figure | measured | goal | met | beside |", "|---|---|---|---|---|"]
-    remarks = []
+    remarks: list[str] = []
     for raw in section["figures"]:  # type: ignore[attr-defined]  # read back from JSON
         figure = Figure(**raw)
         met = {True: "yes", False: "**no**", None: ""}[figure.met]
         mark = ""
         if figure.remark:
-            remarks.append(figure.remark)
-            mark = f" ({len(remarks)})"
+            if figure.remark not in remarks:
+                remarks.append(figure.remark)
+            mark = f" ({remarks.index(figure.remark) + 1})"
         cells = (figure.claim + mark, figure.measured, figure.goal, met, figure.peer)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     if remarks:
