@@ -44,9 +44,9 @@ _LESS_HASH = (
 
 
 _PARTS = (
-    "What the product does beside its requests has no largest part: without telling anybody what happens a job takes "
-    "1 % less, without learning when to ask 6 %, without hiding the key in what the service says 4 %, without pricing "
-    "it 2 %."
+    "No largest part was found beside the requests. Parts taken out one at a time, one count each, saved of all the "
+    "product's instructions, its hash included: learning when to ask 6 %, hiding the key in answers 4 %, a timeout "
+    "object for each exchange 3 % (since replaced by one timer), pricing 2 %, telling what happens 1 %."
 )
 
 
