@@ -25,9 +25,10 @@ _PAGE = _ROOT / "docs" / "benchmarks.md"
 _HEAD = """# Benchmarks
 
 Every figure stands beside its peer or its floor, measured in the same run, interleaved; brackets hold the quartiles.
-Where rows of one table are of different runs, or runs were left out, the paragraph above the table says so. They are ratios wherever they can be, because machines differ and this one was not always quiet. `python -m
-tests.benchmarks` runs everything and writes this page, the command below each heading runs one part. Nothing here is
-part of the test suite.
+Where rows of one table are of different runs, or runs were left out, the paragraph above the table says so. They are
+ratios wherever they can be, because machines differ and this one was not always quiet. `python -m tests.benchmarks`
+runs everything and writes this page, the command below each heading runs one part. Nothing here is part of the test
+suite.
 
 """
 
