@@ -303,5 +303,5 @@ def test_the_summary_tells_what_this_run_cost_and_what_the_folder_did() -> None:
     before, after = (Spending("CNY", tasks=n, spent=n * 900_000) for n in (1, 3))
     ended = replace(ENDING, spending=[after], spent_before=[before], prices_as_of="2026-03-24")
     told = [line for line in summary_lines(ended, COMMANDS) if "spent" in line or "cost" in line]
-    assert told == ["spent: 2.70 CNY, 3 paid tasks; 1.80 CNY by this run (prices of 2026-03-24)"]
+    assert told == ["cost: 1.80 CNY by this run; in all spent: 2.70 CNY, 3 paid tasks (prices of 2026-03-24)"]
     assert "cost: none, this was a rehearsal" in summary_lines(replace(ended, rehearsal=True), COMMANDS)
