@@ -34,7 +34,7 @@ BUG = 70
 """The exit code of a run that ends by a bug."""
 PATIENCE = 2.0
 """Seconds that are left for everything here, after a batch that was told to stop."""
-MORE_THAN_GRACE = 1.0
+MORE_THAN_GRACE = 0.5
 """Seconds after the grace of a stop at which everything here has ended, whatever the batch took of it."""
 AT_ONCE = 0.25
 """Seconds, where the stop leaves no grace at all."""
