@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -53,12 +51,11 @@ WriteReport = Callable[[Path], object]
 Work = Callable[[], Awaitable[object]]
 
 
-def write_report(folder: Path) -> object:
-    """Write the folder's report.html, where this version knows how to."""
-    if find_spec("pipeline.views.report") is None:
-        return None
-    made: object = import_module("pipeline.views.report").write_report(folder)
-    return made
+def write_report(folder: Path) -> Path:
+    """Write the folder's report.html."""
+    from pipeline.views import report  # its template engine is imported when there is something to report
+
+    return report.write_report(folder)
 
 
 def check(settings: Settings) -> None:
