@@ -326,20 +326,20 @@ def _exact(amount: int | None) -> str | None:
 
 
 def priced_lines(event: BatchPriced, *, rehearsal: bool, prices_as_of: str) -> list[str]:
-    """What this run is about to buy: one to three lines."""
+    """What this run is about to buy: one to three lines. A rehearsal has a time of its own."""
     figures = Figures(dict(event.quotes))
     if not figures.jobs:
         return []
     sums = [f"expected {_sum(one)}" for one in figures.sums()]
     unknown = sum(_unpriced(figures.counts).values())
     sums += [f"{many(unknown, 'job')} of unknown price"] if unknown else []
-    takes = "" if event.seconds is None else f", about {span(event.seconds)}"
+    takes = "" if event.seconds is None or rehearsal else f", about {span(event.seconds)}"
     lines = [
         f"to submit: {many(figures.jobs, 'job')}{takes}",
         f"  {'; '.join(sums)} (prices of {printable(prices_as_of)})",
     ]
     if rehearsal:
-        lines[1] = f"  a rehearsal: nothing is paid; live: {lines[1].strip()}"
+        return [lines[0], f"  a rehearsal: nothing is paid; live: {lines[1].strip()}"]
     return lines + _before(event.spending)
 
 

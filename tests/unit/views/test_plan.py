@@ -307,12 +307,21 @@ def test_a_run_begins_with_the_same_totals() -> None:
 
 
 def test_a_run_says_what_the_folder_has_come_to_before() -> None:
-    """At most, since a budget counts it so; a rehearsal says that nothing is paid."""
+    """At most, since a budget counts it so."""
     event = replace(PRICED, spending=(SPENT, Spending("", tasks=1)), seconds=None)
+    assert priced_lines(event, rehearsal=False, prices_as_of="2026-03-24") == [
+        "to submit: 3 jobs",
+        f"  {SUMS}",
+        "  this folder has come to 7.88 CNY before, at most",
+    ]
+
+
+def test_a_rehearsal_says_what_it_would_cost_live() -> None:
+    """Nothing is paid, nothing was, and its time is not life's."""
+    event = replace(PRICED, spending=(SPENT,))
     assert priced_lines(event, rehearsal=True, prices_as_of="2026-03-24") == [
         "to submit: 3 jobs",
         f"  a rehearsal: nothing is paid; live: {SUMS}",
-        "  this folder has come to 7.88 CNY before, at most",
     ]
 
 
