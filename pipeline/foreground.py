@@ -105,7 +105,7 @@ class Opening:
         self._warnings = warnings
         self._verbose = verbose
         self.prices_as_of = prices_as_of
-        self._held: list[Event] | None = []
+        self._held: list[BatchPriced] | None = []
         self.rehearsal = rehearsal
         self.before: Sequence[Spending] = ()
         """What the folder had come to when the run began."""
@@ -117,15 +117,14 @@ class Opening:
         """A listener of the run."""
         if isinstance(event, JobMoved) and event.outcome is not None:
             self._reap(event)
-        if self._held is None:
-            self._screen.hear(event)
-            return
-        self._held.append(event)
-        if isinstance(event, BatchPriced):
+        if isinstance(event, BatchPriced) and self._held is not None:
             self.before = event.spending
-        elif isinstance(event, BatchStarted):
+            self._held.append(event)
+            return
+        if isinstance(event, BatchStarted) and self._held is not None:
             self.idle = nothing_to_do(event)
             self._speak(told=self._verbose or not self.idle)
+        self._screen.hear(event)
 
     def close(self) -> None:
         """Say what was held back, where the run ended before it had begun."""
@@ -137,9 +136,8 @@ class Opening:
         for warning in self._warnings if told else ():
             self._screen.warn(warning)
         for event in held:
-            if isinstance(event, BatchPriced) and told:
-                for line in priced_lines(event, rehearsal=self.rehearsal, prices_as_of=self.prices_as_of):
-                    self._screen.say(line)
+            for line in priced_lines(event, rehearsal=self.rehearsal, prices_as_of=self.prices_as_of) if told else ():
+                self._screen.say(line)
             self._screen.hear(event)
 
     def _reap(self, event: JobMoved) -> None:

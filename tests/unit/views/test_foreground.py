@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.events import BatchPriced, BatchStarted
+from pipeline.core.events import BatchPriced, BatchStarted, FolderAwaited
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Quote, Spending
 from pipeline.foreground import Opening, Order, conduct, subject_of
@@ -132,3 +132,14 @@ def test_warnings_are_shown_when_they_concern_the_run(
     ending = conduct(order, stream)
     assert ending.idle
     assert ("warning: " in stream.getvalue()) is warned
+
+
+def test_a_run_that_waits_says_so_while_it_waits() -> None:
+    """Only prices are held back until it is known whether there is anything to buy."""
+    stream = io.StringIO()
+    screen = open_screen(stream, Settings(progress="none"), quiet=False, verbose=False)
+    opening = Opening(screen, ["about the picture"], rehearsal=False, verbose=False, prices_as_of="2026-03-24")
+    opening.hear(FolderAwaited(0.0, "outputs/shots", 600.0))
+    screen.close()
+    assert "outputs/shots" in stream.getvalue()
+    assert "about the picture" not in stream.getvalue()
