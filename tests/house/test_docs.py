@@ -37,6 +37,7 @@ CODE_TABLES = {README: "code", COMMANDS: "code", "docs/cron.md": "exit"}
 RESULTS_KEYS = (
     *("schema", "run_id", "job_id", "status", "attempts", "model", "input", "parameters", "metadata", "task_id"),
     *("request_id", "files", "usage", "cost", "submitted_at", "finished_at", "downloaded_at", "error", "source"),
+    "local_files",
 )
 PLACEHOLDERS = {
     "DIR": "outputs/shots",

@@ -1,5 +1,6 @@
 """What the pages show is what happens: their manifests are sound, and their sessions can be had again."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,20 @@ import yaml
 
 from pipeline.core.errors import ManifestError
 from pipeline.manifest import open_manifest
-from tests.house.pages import ROOT, Block, blocks
+from tests.house.pages import Block, blocks
+from tests.house.test_readme import lay_out
 from tests.process.test_run import counts
+from tests.process.test_terminal import Terminal
 
 SUFFIXES = {"yaml": "yaml", "csv": "csv", "json": "jsonl"}
-PAGES = ("docs/first-batch.md", "docs/manifests.md")
+PAGES = ("README.md", "docs/first-batch.md", "docs/manifests.md")
+BAD = {"docs/manifests.md": ("bad.csv", "nowhere.jpg"), "docs/models.md": ("wrong.jsonl", "negativ_prompt")}
+"""Manifests with mistakes, and what shows which block it is."""
 
 
 def manifests(page: str) -> list[Block]:
     """The blocks of a page that are manifests."""
     return [block for block in blocks(page) if block.kind in SUFFIXES]
-
-
-def lay_out(folder: Path) -> None:
-    """The pictures that the pages name, where they name them."""
-    (folder / "configs").symlink_to(ROOT / "configs")
-    (folder / "pictures").symlink_to(ROOT / "configs/pictures")
 
 
 @pytest.mark.parametrize(
@@ -74,14 +73,41 @@ def test_the_sweep_is_priced_as_the_page_says_when_it_is_planned(lab: Any) -> No
     assert (ended.code, ended.out.splitlines()) == (0, shown)
 
 
-def test_every_problem_is_named_as_the_page_says_when_the_manifest_is_bad(lab: Any) -> None:
+@pytest.mark.parametrize("page", BAD)
+def test_every_problem_is_named_as_the_page_says_when_the_manifest_is_bad(lab: Any, page: str) -> None:
     """The page's mistakes, in the program's words."""
-    page = "docs/manifests.md"
+    name, sign = BAD[page]
     lay_out(lab.path)
-    (bad,) = [block.text for block in manifests(page) if "nowhere.jpg" in block.text]
-    (lab.path / "bad.csv").write_text(bad, encoding="utf-8")
-    ended = lab.run("validate", "bad.csv")
-    assert (ended.code, ended.err.splitlines()) == (2, session(page, "pipeline validate bad.csv"))
+    (bad,) = [block.text for block in manifests(page) if sign in block.text]
+    (lab.path / name).write_text(bad, encoding="utf-8")
+    ended = lab.run("validate", name)
+    assert (ended.code, ended.err.splitlines()) == (2, session(page, f"pipeline validate {name}"))
+
+
+def test_the_session_goes_as_the_readme_says_when_somebody_types_it(lab: Any) -> None:
+    """On a real terminal, line by line; times, sizes and the run's number are another's."""
+    lay_out(lab.path)
+    (shown,) = [block.text for block in blocks("README.md") if block.kind == "console"]
+    lines = re.findall(r"^(?!\$ ).+$", shown.partition("\n\n$ pipeline verify")[0], re.MULTILINE)
+    terminal = Terminal(lab, "run", "configs/demo.yaml", "--rehearse", columns=140, rows=40)
+    assert terminal.end() == 1
+    assert [alike(line) for line in terminal.lines() if line] == [alike(line) for line in lines]
+    for command in ("verify outputs/demo-rehearsal", "results outputs/demo-rehearsal --latest"):
+        (line,) = re.findall(rf"^\$ pipeline {command}.*\n(.*?)…?$", shown, re.MULTILINE)
+        assert alike(line) in alike(lab.run(*command.split()).out)
+
+
+def alike(text: str) -> str:
+    """The text without what differs from run to run, and with the product's bare name."""
+    for pattern in (
+        r"\d\d:\d\d:\d\d",
+        r"(?<=in )\d+:\d\d",
+        r"[\d.]+(?= s\b)",
+        r"[\d.]+(?= MB)",
+        r"\d{8}T\d{6}Z-[0-9a-f]{4}",
+    ):
+        text = re.sub(pattern, "…", text)
+    return text.replace("python -m pipeline", "pipeline").rstrip()
 
 
 def calm(lab: Any) -> Path:
