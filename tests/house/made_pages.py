@@ -66,8 +66,8 @@ Every command has `--help` with the same words, and `-v`. `pipeline --version` p
 
 Standard output holds the summary (or the data), standard error everything else. Nothing is coloured or animated outside
 a terminal, and `NO_COLOR` is honoured; a terminal that is not UTF-8 gets ASCII. A terminal that is held (Ctrl-S) or a
-log that nobody reads never holds up the run. [The live view](live-view.md) says what stands on the screen. The last line
-of a run is stable, for scripts and mails:
+log that nobody reads never holds up the run. [The live view](live-view.md) says what stands on the screen. The last
+line of a run is stable, for scripts and mails:
 
 ```text
 pipeline: exit 0: 12 jobs: 12 done, 0 failed, 0 unknown, 0 remaining in 14.2 s

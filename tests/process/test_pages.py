@@ -97,13 +97,23 @@ def test_the_session_goes_as_the_readme_says_when_somebody_types_it(lab: Any) ->
         assert alike(line) in alike(lab.run(*command.split()).out)
 
 
+def test_the_five_lines_are_as_the_page_says_when_a_run_ends(lab: Any) -> None:
+    """The run of docs/live-view.md, against a service that takes its money."""
+    lay_out(lab.path)
+    lab.emulator(clips="tiny")
+    (shown,) = [block.text for block in blocks("docs/live-view.md") if block.kind == "console"]
+    command, *lines = shown.splitlines()
+    ended = lab.run(*shlex.split(command.removeprefix("$ pipeline ")))
+    assert (ended.code, [alike(line) for line in ended.out.splitlines()]) == (3, [alike(line) for line in lines])
+
+
 def alike(text: str) -> str:
     """The text without what differs from run to run, and with the product's bare name."""
     for pattern in (
         r"\d\d:\d\d:\d\d",
         r"(?<=in )\d+:\d\d",
         r"[\d.]+(?= s\b)",
-        r"[\d.]+(?= MB)",
+        r"[\d.]+ [kM]B",
         r"\d{8}T\d{6}Z-[0-9a-f]{4}",
     ):
         text = re.sub(pattern, "…", text)
