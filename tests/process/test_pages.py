@@ -56,9 +56,10 @@ def test_the_first_batch_goes_as_the_page_says_when_somebody_follows_it(lab: Any
     for command in ("validate shots.yaml", "plan shots.yaml"):
         ended = lab.run(*shlex.split(command))
         assert ended.code == 0
-        shown = session(page, f"pipeline {command}")
-        assert shown
-        assert [line for line in shown if line not in (ended.err + ended.out).splitlines()] == []
+        shown = [
+            line for line in (ended.err + ended.out).splitlines() if command.startswith("v") or "warning: " not in line
+        ]
+        assert shown == session(page, f"pipeline {command}")
     content = yaml.safe_load(text)
     ended = lab.run("run", "shots.yaml", "--rehearse", "--speed", "250", "--scenario", calm(lab))
     assert counts(ended.last) == (0, len(content["jobs"]), len(content["jobs"]), 0, 0, 0)
@@ -95,6 +96,8 @@ def test_the_session_goes_as_the_readme_says_when_somebody_types_it(lab: Any) ->
     for command in ("verify outputs/demo-rehearsal", "results outputs/demo-rehearsal --latest"):
         (line,) = re.findall(rf"^\$ pipeline {command}.*\n(.*?)…?$", shown, re.MULTILINE)
         assert alike(line) in alike(lab.run(*command.split()).out)
+    command = "report outputs/demo-rehearsal"
+    assert lab.run(*command.split()).out.splitlines() == session("docs/report.md", f"pipeline {command}")
 
 
 def test_the_five_lines_are_as_the_page_says_when_a_run_ends(lab: Any) -> None:
