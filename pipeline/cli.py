@@ -662,6 +662,7 @@ def _same_run_elsewhere(shell: Shell) -> str:
 
 def main() -> None:
     """The command `pipeline`."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a narrow locale must not end a run
@@ -675,7 +676,7 @@ def main() -> None:
         _say("pipeline: interrupted")
         code = INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        _say(_usage(error))
         code = error.exit_code
     except PipelineError as error:
         _say(_complaint(error))
@@ -684,6 +685,27 @@ def main() -> None:
         _say(_bug(error, shell.verbose))
         code = BUG
     sys.exit(code or 0)
+
+
+def _open_closed_streams() -> None:
+    """Put the null device in the place of a standard stream that was closed (`2>&-`).
+
+    Nobody wants what goes there, and without it the next file that is opened, the ledger perhaps, would get its number.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - as Python's own
+
+
+def _usage(error: click.ClickException) -> str:
+    """What click shows of a mistake in the arguments."""
+    shown = io.StringIO()
+    error.show(shown)
+    return shown.getvalue().rstrip("\n")
 
 
 def _complaint(error: PipelineError) -> str:

@@ -1,10 +1,13 @@
 """The commands that look at a batch and decide about it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from typing import Any
+
+import pytest
 
 FOLDER = "outputs/shots"
 
@@ -133,3 +136,28 @@ def test_a_manifest_is_counted_when_it_is_valid(lab: Any) -> None:
     assert wrong.code == 2
     assert "shots.yaml:7: run.concurrency: " in wrong.err
     assert "polers: no such setting; did you mean pollers?" in wrong.err
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_a_run_is_no_other_run_when_its_streams_are_closed(lab: Any, closed: tuple[int, ...]) -> None:
+    """Without standard streams (`2>&-`) everything is bought and saved, and no ledger stands in for one."""
+    lab.emulator()
+    manifest = lab.manifest("one", "two")
+    ended = lab.run("run", manifest, "--on-job", "cat >> told.jsonl", limits=lambda: _close(closed))
+    assert (ended.code, (ended.out if 1 in closed else "") + (ended.err if 2 in closed else "")) == (0, "")
+    assert lab.run("status", FOLDER, limits=lambda: _close(closed)).code == 0
+    assert lab.run("verify", FOLDER).out == f"{FOLDER}: 2 files checked, 0 differ from the record\n"
+    assert len((lab.path / "told.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_mistake_is_a_mistake_when_nobody_can_be_told(lab: Any) -> None:
+    """A wrong option is exit code 2 also where standard error is full or closed."""
+    for place in ("/dev/full", "&-"):
+        command = f"{sys.executable} -m pipeline run --no-such-option 2>{place}"
+        ended = subprocess.run(command, shell=True, cwd=lab.path, env=lab.environment, capture_output=True, check=False)
+        assert (place, ended.returncode) == (place, 2)
+
+
+def _close(descriptors: tuple[int, ...]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
