@@ -29,7 +29,7 @@ from pipeline.core.money import Spending
 from pipeline.ledger import FailureGroup, LedgerReader, Story
 from pipeline.views.facts import About
 from pipeline.views.text import cut, printable
-from pipeline.views.whole import write_whole
+from pipeline.views.whole import is_of_the_batch, is_ours, write_whole
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -78,6 +78,8 @@ Values = Mapping[tuple[str, ...], float]
 """Values by the values of their labels."""
 _MODE = 0o644
 """The collector is another user."""
+_HEAD = b"# HELP pipeline_"
+"""How every file of ours begins."""
 
 
 def check_library() -> None:
@@ -232,8 +234,8 @@ class MetricsFile:
         """Bring the file up to this moment. Raises `MetricsError` and `LedgerError`; the old file stays then."""
         text = exposition(self._families(now, self._look()))
         try:
-            if self._path.exists() and not self._path.is_file():
-                raise MetricsError(f"{self._path} is there and is no file")
+            if is_of_the_batch(self._path, self._about.folder) or not is_ours(self._path, _HEAD):
+                raise MetricsError(f"{self._path} is there and holds no metrics of ours; it stays as it is")
             write_whole(self._path, text, mode=_MODE)
         except OSError as error:
             raise MetricsError(f"{self._path} cannot be written: {error.strerror or error}") from error

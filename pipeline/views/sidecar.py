@@ -14,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.jobs import JobState, StoredFile
 from pipeline.ledger import LedgerReader, Story
 from pipeline.ledger.codec import steerless, to_json, to_strict_json
-from pipeline.views.whole import write_whole
+from pipeline.views.whole import is_ours, write_whole
 
 KIND = "video-batch-pipeline/sidecar"
 SCHEMA = 1
@@ -146,7 +146,7 @@ def _is_missing(video: Path, file: StoredFile) -> bool:
         stale = seen.st_mtime_ns < video.stat().st_mtime_ns
     except OSError:
         return False
-    return seen.st_size == 0 or (stale and _is_ours(sidecar) and not _tells_of(sidecar, file))
+    return seen.st_size == 0 or (stale and is_ours(sidecar, _HEAD) and not _tells_of(sidecar, file))
 
 
 def _tells_of(sidecar: Path, file: StoredFile) -> bool:
@@ -160,21 +160,9 @@ def _write(folder: Path, story: Story, file: StoredFile, complain: Callable[[str
     video = folder / file.path
     sidecar = video.with_name(video.name + SUFFIX)
     try:
-        if not _is_ours(sidecar):
+        if not is_ours(sidecar, _HEAD):
             complain(f"{file.path}{SUFFIX} is there and is no sidecar of ours; it stays as it is")
             return
         write_whole(sidecar, sidecar_text(story, file).encode(), mode=_MODE, durable=True)
     except OSError as error:
         complain(f"{file.path}{SUFFIX} cannot be written: {error.strerror or error}")
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether nothing is lost when the file is written anew: there is none, it is empty, or it is a sidecar."""
-    try:
-        seen = path.lstat()
-        if not stat.S_ISREG(seen.st_mode):
-            return False
-        with path.open("rb") as file:
-            return file.read(len(_HEAD)) in (b"", _HEAD)
-    except FileNotFoundError:
-        return True

@@ -20,6 +20,8 @@ _SCRIPTS = (
     *("live.js", "app.js"),
 )
 """In this order they make one script."""
+HEAD = b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy"'
+"""How every page begins."""
 _LIBRARY = "vendor/chart.umd.min.js"
 
 

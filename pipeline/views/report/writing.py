@@ -11,7 +11,8 @@ from pipeline.ledger import LedgerReader
 from pipeline.views.report.batch import SHOWN, Standing, Told, batch_facts
 from pipeline.views.report.cards import CardMaker
 from pipeline.views.report.links import FileLinks
-from pipeline.views.report.page import page
+from pipeline.views.report.page import HEAD, page
+from pipeline.views.whole import is_of_the_batch, is_ours
 
 REPORT_NAME = "report.html"
 
@@ -24,6 +25,7 @@ def write_report(folder: Path, target: Path | None = None) -> Path:
     """
     path = target or folder / REPORT_NAME
     try:
+        _require_room(folder, path)
         _write_whole(path, _pieces(folder, path))
     except PipelineError:
         raise
@@ -49,10 +51,18 @@ def _pieces(folder: Path, path: Path) -> Iterable[str]:
     return page(batch_facts(folder, standing, told, at=time.time()), (cards[seq] for seq in sorted(cards)))
 
 
-def _write_whole(path: Path, pieces: Iterable[str]) -> None:
-    """Beside the place first, then onto it: whoever opens the report sees the old one or the new one."""
+def _require_room(folder: Path, path: Path) -> None:
+    """Raise `FolderError` where the report would take the place of something that is no report."""
     if path.is_dir():
         raise FolderError(f"{path} is a folder; name a file")
+    if is_of_the_batch(path, folder):
+        raise FolderError(f"{path} is a place of the batch itself; name another file with -o")
+    if not is_ours(path, HEAD):
+        raise FolderError(f"{path} is there and is no report of ours; remove it, or name another file with -o")
+
+
+def _write_whole(path: Path, pieces: Iterable[str]) -> None:
+    """Beside the place first, then onto it: whoever opens the report sees the old one or the new one."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     # For its owner alone, as the results file is: prompts and prices are nobody else's business until somebody says so.
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -227,21 +227,37 @@ async def test_a_reader_never_sees_half_a_file_when_it_is_written(ledger: Ledger
     assert len(counts) == 1
 
 
-@pytest.mark.parametrize("in_the_way", ["folder", "pipe", "missing folder"])
+@pytest.mark.parametrize("in_the_way", ["folder", "pipe", "link", "file", "missing folder"])
 async def test_a_sentence_is_told_when_the_file_cannot_be_written(
     ledger: Ledger, tmp_path: Path, in_the_way: str
 ) -> None:
-    """What is there and is no file is left alone: the path may be a device."""
+    """What is there and holds no metrics is left alone: the path may be a device, or somebody's manifest."""
     path = tmp_path / "m.prom"
     if in_the_way == "folder":
         path.mkdir()
     elif in_the_way == "pipe":
         os.mkfifo(path)
+    elif in_the_way == "link":
+        path.symlink_to("elsewhere")
+    elif in_the_way == "file":
+        path.write_text("version: 1")
     else:
         path = tmp_path / "no/m.prom"
     file = MetricsFile(path, about(tmp_path), started_at=1.0, after=0)
-    with pytest.raises(MetricsError, match=r"m\.prom (is there and is no file|cannot be written: No such file)"):
+    with pytest.raises(MetricsError, match=r"m\.prom (is there and holds no metrics|cannot be written: No such file)"):
         file.write(NOW)
+    assert in_the_way != "file" or path.read_text() == "version: 1"
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite3", "ledger.sqlite3-wal", "results.jsonl", ".lock", "videos/shot.mp4"])
+async def test_a_batch_is_not_written_over_when_its_metrics_are_to_go_there(
+    ledger: Ledger, tmp_path: Path, name: str
+) -> None:
+    """No place that a batch lives by becomes a metrics file, not even an empty one or one that is not there yet."""
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(MetricsError, match="it stays as it is"):
+        MetricsFile(tmp_path / name, about(tmp_path), started_at=1.0, after=0).write(NOW)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_duration_is_counted_in_its_bucket_when_it_is_at_the_bound() -> None:

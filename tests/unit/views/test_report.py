@@ -1,6 +1,7 @@
 """What the report holds, and what it never holds; how it is written, and what its charts count."""
 
 import json
+import os
 import re
 import sqlite3
 import stat
@@ -118,6 +119,40 @@ def test_it_is_said_when_the_report_cannot_be_written(tmp_path: Path, target: st
     with pytest.raises(FolderError, match=target):
         write_report(tmp_path, tmp_path / target)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("found", ["a manifest", "a link", "a pipe"])
+def test_what_is_no_report_stays_when_a_report_is_to_go_there(tmp_path: Path, found: str) -> None:
+    """A slip behind `-o` costs nobody a file, and root no device; an empty file is room enough."""
+    Telling(tmp_path, many_jobs(1)).close(1)
+    target = tmp_path / "shots.yaml"
+    if found == "a manifest":
+        target.write_text("version: 1")
+    elif found == "a link":
+        target.symlink_to("/dev/null")
+    else:
+        os.mkfifo(target)
+    before = target.lstat()
+    with pytest.raises(FolderError, match="is there and is no report of ours; remove it, or name another file"):
+        write_report(tmp_path, target)
+    assert target.lstat() == before
+    target.unlink()
+    target.touch()
+    assert write_report(tmp_path, target).stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite3", "ledger.sqlite3-wal", "results.jsonl", ".lock", "videos/new.mp4"])
+def test_a_batch_is_not_written_over_when_its_report_is_to_go_there(tmp_path: Path, name: str) -> None:
+    """No place that a batch lives by becomes a report: an empty lock in its place would let two runs in."""
+    Telling(tmp_path, many_jobs(1)).close(1)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / ".lock").touch()
+    (tmp_path / "elsewhere").symlink_to(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for target in (tmp_path / name, tmp_path / "elsewhere" / name, tmp_path / "videos/.." / name):
+        with pytest.raises(FolderError, match="is a place of the batch itself"):
+            write_report(tmp_path, target)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_bug_is_an_error_that_is_known_when_the_ledger_is_not_what_it_should_be(tmp_path: Path) -> None:
