@@ -1,6 +1,7 @@
 """The emulator on the network: the API on one port, the result files on another, real HTTP on this machine."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -27,6 +28,8 @@ MAX_BODY_BYTES = 40_000_000
 _RENDERERS = 2  # clips made at a time; the batch itself needs the rest of the machine
 _MOVED = "/moved"
 _PIECE = 64 * 1024
+_SILENT = logging.Logger("emulator", logging.CRITICAL + 1)  # noqa: LOG001 - on no list, where others could find it and turn it up
+"""The library tells of every broken request by a traceback, on the terminal of a rehearsal perhaps."""
 _TICK = 0.05  # seconds between the pieces of a slow download
 _SMALL_BODY = 64 * 1024  # a larger one is read on a thread, so that the others are answered meanwhile
 
@@ -109,7 +112,7 @@ class Emulator:
         self._keep.settle(Identity(identity.secret, port, results_port))
 
     async def _listen(self, stack: AsyncExitStack, app: web.Application, port: int) -> int:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        runner = web.AppRunner(app, access_log=None, logger=_SILENT, shutdown_timeout=0.2)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         try:

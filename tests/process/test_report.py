@@ -54,6 +54,21 @@ def test_a_watch_ends_in_good_order_when_it_is_asked_to(lab: Any, number: signal
     assert process.log.whole() == b""
 
 
+@pytest.mark.parametrize("command", [("watch", FOLDER), ("emulator",)])
+def test_a_server_keeps_quiet_when_somebody_sends_nonsense(lab: Any, command: tuple[str, ...]) -> None:
+    """A request that is none, or that breaks off, is its sender's trouble; the terminal shows nothing of it."""
+    process = lab.start(*command)
+    found = None
+    while not found:
+        found = re.search(rb"http://127.0.0.1:(\d+)", process.output.next())
+    for request in (b"\0\xff\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /\xff HTTP/9.9\r\nHost: a\r\nHost: b\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", int(found[1])), timeout=10) as sender:
+            sender.sendall(request)
+            assert b" 400 " in sender.makefile("rb").readline()
+    assert process.end(signal.SIGTERM) == 0
+    assert process.log.whole() == b""
+
+
 def test_one_sentence_says_so_when_a_port_is_taken(lab: Any) -> None:
     """Exit 2, with the mend; so does a number that is no port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

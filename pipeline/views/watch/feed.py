@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -308,7 +309,9 @@ def named_file(folder: Path, kind: str, seq: int, number: int) -> NamedFile | No
         found, story = next(reader.stories(after=seq - 1), (None, None))
     if found != seq or story is None or number < 0:
         return None
-    return _video(folder, story.record.outcome, number) if kind == "video" else _picture(story.record.job, number)
+    with suppress(OSError, RuntimeError):  # it went away meanwhile, or is a link in a circle
+        return _video(folder, story.record.outcome, number) if kind == "video" else _picture(story.record.job, number)
+    return None
 
 
 def _video(folder: Path, outcome: Any, number: int) -> NamedFile | None:

@@ -6,6 +6,7 @@ Host header then tells the name, and such a request is refused.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ _STILL_HERE = 15.0
 """Seconds without news after which a client hears that the server is still there."""
 _FAREWELL = 1.0
 """Seconds that the connections have to end."""
+_SILENT = logging.Logger("watch", logging.CRITICAL + 1)  # noqa: LOG001 - on no list, where others could find it and turn it up
+"""The library tells of every broken request by a traceback; what is wrong stands in the answer."""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -74,7 +77,9 @@ class Watch:
         application.router.add_get("/", self._page)
         application.router.add_get("/events", self._events)
         application.router.add_get(r"/{kind:video|picture}/{seq:\d{1,15}}/{number:\d{1,6}}", self._file)
-        runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=_FAREWELL)
+        runner = web.AppRunner(
+            application, access_log=None, logger=_SILENT, handler_cancellation=True, shutdown_timeout=_FAREWELL
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, HOST, self._port)
@@ -93,6 +98,11 @@ class Watch:
             return await handler(request)
         except PipelineError as error:
             raise web.HTTPServiceUnavailable(text=f"{error.message}\n") from error
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            text = f"a bug: {type(error).__name__}: {error}\n"
+            raise web.HTTPInternalServerError(text=text) from error
 
     # -- what is served -----------------------------------------------------------------------------------------------
 

@@ -267,7 +267,8 @@ async def test_a_video_is_served_in_parts_when_a_browser_seeks(tmp_path: Path, s
 
 
 @pytest.mark.parametrize(
-    "path", ["videos/../../secret.mp4", "secret.mp4", "ledger.sqlite3", "videos/link.mp4", "videos"]
+    "path",
+    ["videos/../../secret.mp4", "secret.mp4", "ledger.sqlite3", "videos/link.mp4", "videos/circle.mp4", "videos"],
 )
 async def test_no_other_file_is_served_when_the_ledger_names_one(
     tmp_path: Path, session: aiohttp.ClientSession, path: str
@@ -281,6 +282,7 @@ async def test_no_other_file_is_served_when_the_ledger_names_one(
     for secret in (tmp_path / "secret.mp4", folder / "secret.mp4"):
         secret.write_bytes(b"secret")
     (folder / "videos/link.mp4").symlink_to(tmp_path / "secret.mp4")
+    (folder / "videos/circle.mp4").symlink_to("circle.mp4")
     async with Watch(folder, every=OFTEN) as watch, session.get(f"{watch.url}video/1/0") as answer:
         assert answer.status == 404
         assert "secret" not in await answer.text()
