@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from pipeline.core.clock import Clock, SystemClock
-from pipeline.core.errors import PipelineError, StoppedError, UsageError
+from pipeline.core.errors import LedgerError, PipelineError, StoppedError, UsageError
 from pipeline.core.events import BatchEnded, BatchStarted, Listener, nobody
 from pipeline.core.jobs import Job, JobState
 from pipeline.core.ports import Prices, Service, VideoStore
@@ -89,7 +89,7 @@ class Batch:
                     await self._until_over(producing)
                     raise _Over  # the documented way to send the rest of a TaskGroup home
             except BaseExceptionGroup as errors:
-                _raise_what_matters(errors)
+                _raise_what_matters(errors, await self._desk.unrecorded())
             finally:
                 self._crew.dismiss("the run ended")
         return await self._summary()
@@ -180,8 +180,11 @@ class _Over(Exception):  # noqa: N818 - not an error: the crew may go home
     """The crew has nothing more to do."""
 
 
-def _raise_what_matters(group: BaseExceptionGroup[BaseException]) -> None:
-    """Nothing for the ordinary end; a known error of ours alone; a bug with all that belongs to it."""
+def _raise_what_matters(group: BaseExceptionGroup[BaseException], unrecorded: Mapping[str, str]) -> None:
+    """Nothing for the ordinary end; a known error of ours alone; a bug with all that belongs to it.
+
+    A known error tells of the tasks whose ids are in no ledger: with them a person can resolve the jobs.
+    """
     _, rest = group.split(_Over)
     if rest is None:
         return
@@ -191,7 +194,17 @@ def _raise_what_matters(group: BaseExceptionGroup[BaseException]) -> None:
     error: BaseException = known
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if unrecorded:
+        raise LedgerError(_unrecorded_sentence(error, unrecorded)) from error
     raise error
+
+
+def _unrecorded_sentence(error: BaseException, unrecorded: Mapping[str, str]) -> str:
+    lines = [f"job {job_id} has task {task_id}, which is not on record" for job_id, task_id in unrecorded.items()]
+    lines.append(
+        "to collect what was paid for, once the next run calls it unknown: pipeline resolve DIR JOB --task-id ID"
+    )
+    return "\n".join([str(error), *lines])
 
 
 def _changed_sentence(enrolment: Enrolment) -> str:

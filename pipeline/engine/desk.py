@@ -5,11 +5,11 @@ one ledger transition and one event. Methods that end a job return when the end 
 """
 
 import asyncio
+import functools
 from dataclasses import dataclass, replace
 
 from pipeline.core.body import Body
 from pipeline.core.clock import Clock
-from pipeline.core.errors import LedgerError
 from pipeline.core.events import CallFailed, Event, JobLeft, JobMoved, Listener, Stopping
 from pipeline.core.jobs import Failure, JobState, Outcome, Record, StoredFile, Task, TaskReport
 from pipeline.core.money import Actual, Quote
@@ -40,6 +40,9 @@ class Desk:
         self._in_hand: set[str] = set()
         self._empty_handed = asyncio.Event()
         self._empty_handed.set()
+        self._unrecorded: dict[str, str] = {}
+        """Ids of tasks that are not durable yet, by job."""
+        self._writing: set[asyncio.Future[None]] = set()
         self.stops: list[Stop] = []
         """Every reason why submitting ended early, in order."""
 
@@ -111,15 +114,25 @@ class Desk:
 
     async def accepted(self, record: Record, task: Task) -> Record:
         """The service has the task. Its id is durable on return."""
-        now = self.now()
-        try:
-            await self._ledger.accepted(record.job.job_id, task, at=now)
-        except LedgerError as error:
-            # The only place that still knows the id is this line: with it a person can resolve the job.
-            raise LedgerError(
-                f"job {record.job.job_id} has task {task.task_id}, which is not on record: {error}"
-            ) from error
+        now, job_id = self.now(), record.job.job_id
+        self._unrecorded[job_id] = task.task_id
+        written = self._ledger.accepted(job_id, task, at=now)
+        self._writing.add(written)
+        written.add_done_callback(functools.partial(self._note, job_id))
+        await asyncio.shield(written)  # whoever is sent home meanwhile leaves it to `unrecorded` how that went
         return self._moved(replace(record, state=JobState.RUNNING, task=task, submitted_at=now))
+
+    async def unrecorded(self) -> dict[str, str]:
+        """The tasks whose ids the ledger did not take, by job, once that is known of each: nobody else has them."""
+        if self._writing:
+            await asyncio.wait(self._writing)
+        return dict(self._unrecorded)
+
+    def _note(self, job_id: str, written: "asyncio.Future[None]") -> None:
+        """The ledger has taken the id of a job's task, or not."""
+        self._writing.discard(written)
+        if not written.cancelled() and written.exception() is None:
+            del self._unrecorded[job_id]
 
     async def refused(self, record: Record, failure: Failure) -> None:
         """The job cannot be submitted as it is."""

@@ -171,6 +171,29 @@ def test_the_run_ends_with_the_ledger_s_error_when_a_commit_fails(theatre: Theat
     assert len(service.sent) == len(set(service.sent_jobs))
 
 
+@pytest.mark.parametrize("last_commit", range(2, 20))
+def test_every_task_is_named_when_the_ledger_breaks_before_its_id_is_written(
+    theatre: Theatre, last_commit: int
+) -> None:
+    """Many answers may come at that moment: whichever error ends the run, no id that was told to us is forgotten."""
+    commits = 0
+
+    def fail() -> None:
+        nonlocal commits
+        commits += 1
+        if commits > last_commit:
+            raise OSError(28, "No space left on device")
+
+    service = FakeService()
+    played = theatre.run(jobs(12), service, concurrency=6, before_commit=fail)
+    recorded = {record.task.task_id for job in jobs(12) if (record := theatre.record(job.job_id)).task}
+    named = {
+        task_id for task_id in service.created if f"has task {task_id}, which is not on record" in str(played.error)
+    }
+    assert named | recorded == set(service.created)
+    assert not named & recorded
+
+
 # -- bugs
 
 
