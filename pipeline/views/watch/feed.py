@@ -107,11 +107,14 @@ class Feed:
         return self._state.epoch
 
     async def keep_reading(self) -> None:
-        """Look again and again, for good."""
+        """Look again and again, for good. The first look reads everything, and is no measure of the others."""
+        pause = self._every
+        await self.look()
         while True:
+            await asyncio.sleep(pause)
             began = time.monotonic()
             await self.look()
-            await asyncio.sleep(max(self._every, _SHARE * (time.monotonic() - began)))
+            pause = max(self._every, _SHARE * (time.monotonic() - began))
 
     async def look(self) -> None:
         """Look once. What cannot be read is told, and tried again by the next look."""

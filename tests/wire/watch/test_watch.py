@@ -13,6 +13,7 @@ import pytest
 from pipeline.core.errors import UsageError
 from pipeline.core.jobs import LocalFile, MediaForm
 from pipeline.views.watch import Watch
+from pipeline.views.watch.feed import Feed
 from tests.told import Telling, a_job, many_jobs
 
 OFTEN = 0.02
@@ -311,6 +312,30 @@ async def test_no_path_leads_out_when_somebody_writes_one(tmp_path: Path, path: 
         await writer.wait_closed()
     assert answer.split()[1] in {b"404", b"400"}
     assert b"SQLite" not in answer
+
+
+async def test_the_second_look_comes_soon_when_the_first_one_took_long(tmp_path: Path) -> None:
+    """Reading a large batch for the first time is no measure of the looks that follow, which read what has changed."""
+
+    class Slow(Feed):
+        looks = 0
+        again = asyncio.Event()
+
+        async def look(self) -> None:
+            self.looks += 1
+            if self.looks == 1:
+                over = asyncio.Event()
+                asyncio.get_running_loop().call_later(0.5, over.set)
+                await over.wait()
+            else:
+                self.again.set()
+
+    feed = Slow(tmp_path, OFTEN)
+    reading = asyncio.create_task(feed.keep_reading())
+    async with asyncio.timeout(4):
+        await feed.again.wait()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
 
 
 async def test_it_is_said_when_the_port_is_taken(tmp_path: Path) -> None:
