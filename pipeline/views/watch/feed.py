@@ -106,6 +106,11 @@ class Feed:
         """Another one means that nothing of before holds any more."""
         return self._state.epoch
 
+    @property
+    def in_trouble(self) -> bool:
+        """Whether nothing can be read now."""
+        return bool(self._state.trouble)
+
     async def keep_reading(self) -> None:
         """Look again and again, for good. The first look reads everything, and is no measure of the others."""
         pause = self._every

@@ -114,6 +114,8 @@ class Watch:
         """News until the client goes away or the server ends; a client that was away catches up."""
         epoch, _, after = request.headers.get("Last-Event-ID", request.query.get("after", "")).partition("-")
         step = int(after) if after.isdecimal() and len(after) < 16 else 0
+        if self._feed.in_trouble:
+            step = min(step, self._feed.step - 1)  # no page holds the trouble itself: whoever comes now is told of it
         stream = web.StreamResponse(
             headers={**_HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )

@@ -170,7 +170,7 @@ async def test_a_stream_ends_when_the_server_does(tmp_path: Path, session: aioht
 async def test_it_goes_on_when_the_ledger_cannot_be_read_for_a_while(
     tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
-    """The page says why, keeps what it knows, and follows again as soon as it can."""
+    """The page says why, also to who comes later, keeps what it knows, and follows again as soon as it can."""
     told = Telling(tmp_path, many_jobs(2))
     told.done("shot-00000", 1)
     told.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -187,6 +187,8 @@ async def test_it_goes_on_when_the_ledger_cannot_be_read_for_a_while(
                 news = await listener.next()
             assert "is damaged" in news["trouble"]
             assert news["figures"]["counts"]["done"] == 1
+            async with session.get(f"{watch.url}events?after={await after_of(session, watch.url)}") as later:
+                assert "is damaged" in (await Listener(later).next())["trouble"]
             put(ledger, whole)
             while news["trouble"]:
                 news = await listener.next()
