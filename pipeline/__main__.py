@@ -1,6 +1,21 @@
-"""`python -m pipeline` is the command `pipeline`."""
+"""The command as a process, `python -m pipeline` too: the collector of garbage stands back from what is no garbage."""
 
-from pipeline.cli import main
+import gc
+
+_NEW_OBJECTS = 20_000
+"""After so many the collector looks for garbage: seldom while modules are imported, often enough for a long run."""
+
+
+def main() -> None:
+    """The command `pipeline`."""
+    gc.set_threshold(_NEW_OBJECTS)
+    from pipeline.cli import main as command  # only now, because importing it makes most of those objects
+
+    try:
+        command()
+    finally:
+        gc.freeze()  # at exit, looking through all modules for garbage would take as long as a small command
+
 
 if __name__ == "__main__":
     main()

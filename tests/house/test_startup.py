@@ -68,3 +68,25 @@ async def test_no_heavy_library_is_imported_when_a_batch_is_looked_at(tmp_path: 
 def test_no_heavy_library_is_imported_when_a_folder_holds_no_batch(tmp_path: Path) -> None:
     """A wrong folder is refused as lightly."""
     assert imported(tmp_path, "status", ".", code=2) == ""
+
+
+COLLECTING = """
+import gc
+collections = []
+gc.callbacks.append(lambda phase, info: collections.append(phase) if phase == "start" else None)
+from pipeline.__main__ import main
+try:
+    main()
+finally:
+    print(len(collections), gc.get_freeze_count() > 0)
+"""
+
+
+def test_garbage_is_hardly_looked_for_when_a_small_command_runs(tmp_path: Path) -> None:
+    """Importing makes a hundred thousand objects and no garbage, and at exit there is nothing worth finding either."""
+    (tmp_path / "m.jsonl").write_text(MANIFESTS["m.jsonl"])
+    command = [sys.executable, "-c", COLLECTING, "validate", "m.jsonl"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    collections, frozen = ended.stdout.splitlines()[-1].split()
+    assert int(collections) < 10
+    assert frozen == "True"
