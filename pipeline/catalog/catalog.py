@@ -1,10 +1,11 @@
 """The catalog: which request shapes there are, which one a request has, where a bare column belongs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from pipeline.catalog.entry import Entry, Field
 from pipeline.catalog.parse import parse_entry, parse_limits

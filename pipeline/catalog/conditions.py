@@ -1,15 +1,15 @@
 """What a request is asked by selectors, rules and prices: the conditions, and the values that they look at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 MISSING: Any = object()
 """Where a path leads to nothing; null is something."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """One comparison with a request."""
 
     path: str

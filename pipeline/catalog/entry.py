@@ -1,9 +1,10 @@
 """One request shape of a model as the catalog describes it: fields, media, rules, price."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from pipeline.catalog.conditions import MISSING, Condition, is_given, lookup, same
 from pipeline.catalog.limits import UNLIMITED, Limits
@@ -11,8 +12,7 @@ from pipeline.catalog.tariff import UNPRICED, Price, SecondsCase
 from pipeline.core.jobs import MediaForm
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
+class Media(Struct, frozen=True):
     """What a media value may be (`reference: modelverse-api.md` §11)."""
 
     kind: Literal["image", "video", "audio", "mixed"]
@@ -31,8 +31,7 @@ class Media:
         return known and self.form is not MediaForm.OBJECT
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field of a request, with its own fields or items below it."""
 
     name: str
@@ -55,13 +54,13 @@ class Field:
     """For the texts that are media values themselves, and for objects in whose place a local file may be named."""
     ignored: bool = False
     """Accepted, documented as without effect."""
-    fields: Mapping[str, "Field"] = field(default_factory=dict)
+    fields: Mapping[str, "Field"] = {}
     """Of an object."""
     item: "Field | None" = None
     """Of an array."""
     discriminator: str | None = None
     """The field of an object that picks its variant."""
-    variants: Mapping[str, Mapping[str, "Field"]] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, "Field"]] = {}
     note: str = ""
 
     def fields_of(self, value: Mapping[str, Any]) -> Mapping[str, "Field"] | None:
@@ -72,8 +71,7 @@ class Field:
         return self.variants.get(variant) if isinstance(variant, str) else None
 
 
-@dataclass(frozen=True, slots=True)
-class MediaValue:
+class MediaValue(Struct, frozen=True):
     """A media value found in a request."""
 
     path: str
@@ -85,8 +83,7 @@ class MediaValue:
 Verb = Literal["require", "require_one", "require_any", "forbid", "ignored", "allow", "range", "count", "check", "fire"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """What must be so, and when."""
 
     id: str
@@ -96,14 +93,13 @@ class Rule:
     when: tuple[Condition, ...] = ()
     warning: bool = False
     why: str | None = None
-    bounds: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[Any, ...]] = {}
     """By path: the values of `allow`, the lowest and the highest of `range` and `count`."""
     check: str | None = None
     """The name of a check that is code (`rules.CHECKS`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One request shape: what a model accepts, and how it wants to be asked."""
 
     key: str
@@ -115,7 +111,7 @@ class Entry:
     selector: tuple[tuple[Condition, ...], ...] = ()
     """Alternatives, each a list of conditions that must all hold; none: the id alone decides."""
     rules: tuple[Rule, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    headers: Mapping[str, str] = MappingProxyType({})
     """Extra headers of the submit."""
     idempotency: str | None = None
     """Dotted path of the field that carries an id chosen by the caller."""

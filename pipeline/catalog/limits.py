@@ -1,7 +1,8 @@
 """What a file may be that a model takes: format, bytes, pixels, shape; pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _NAMES = {
     "image/jpeg": "jpeg", "image/png": "png", "image/webp": "webp", "image/gif": "gif", "image/bmp": "bmp",
@@ -14,8 +15,7 @@ _ROUNDING = 1e-9
 """So that a picture of exactly 2:5 does not fail because 0.4 is no binary number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What the documents allow; a megabyte is a million bytes."""
 
     formats: tuple[str, ...] = ()
@@ -46,8 +46,7 @@ class Limits:
 UNLIMITED = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What is known of a file that is to travel inside a request; None is what is not known."""
 
     mime: str | None = None

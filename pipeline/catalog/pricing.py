@@ -6,9 +6,10 @@ Money is decimal throughout, and a price that is not known is None and never zer
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog.conditions import MISSING, lookup
 from pipeline.catalog.entry import Entry, Field, Rule
@@ -27,8 +28,7 @@ _MOST_VALUES = 1000
 """Values of an omitted field that are tried for the most expensive one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """What one request will cost, as far as it is known before it is bought."""
 
     expected: Decimal | None
@@ -42,8 +42,7 @@ class Estimate:
     """Why an amount is unknown, or what was assumed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Quote:
+class _Quote(Struct, frozen=True):
     """The price of a request without open fields."""
 
     amount: Decimal | None

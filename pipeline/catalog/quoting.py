@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pipeline.catalog.catalog import Catalog
 from pipeline.catalog.conditions import MISSING, Condition, is_given, lookup
@@ -30,8 +32,7 @@ _SIZE = "parameters.size"
 _NO_ENTRY = "the catalog does not have this request"
 
 
-@dataclass(frozen=True, slots=True)
-class _Looks:
+class _Looks(Struct, frozen=True):
     """What a quote looks at."""
 
     values: tuple[str, ...]

@@ -1,8 +1,9 @@
 """The rules of an entry held against a request: what must be given together, and what excludes what."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog.conditions import MISSING, Condition, is_given, lookup, same
 from pipeline.catalog.entry import Entry, Rule
@@ -12,8 +13,7 @@ Said = Iterator[tuple[str, str]]
 """The path at fault, and the sentence with the mend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that the catalog says about a request."""
 
     path: str

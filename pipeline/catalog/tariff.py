@@ -1,9 +1,10 @@
 """What a request costs and how long it takes, as the catalog writes it down: cases, tables, tokens."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Generic, Literal, TypeVar, cast
+
+from msgspec import Struct
 
 from pipeline.catalog.conditions import Condition
 
@@ -11,8 +12,7 @@ Unit = Literal["per_second", "per_5_seconds", "per_video", "per_million_tokens"]
 Cell = TypeVar("Cell")
 
 
-@dataclass(frozen=True, slots=True)
-class Table(Generic[Cell]):
+class Table(Struct, Generic[Cell], frozen=True):
     """Values by the fields at one or two paths; `5` and `"5"` are one key."""
 
     by: tuple[str, ...]
@@ -37,8 +37,7 @@ class Table(Generic[Cell]):
                 yield one
 
 
-@dataclass(frozen=True, slots=True)
-class PriceCase:
+class PriceCase(Struct, frozen=True):
     """A price, and when it holds."""
 
     when: tuple[Condition, ...]
@@ -57,8 +56,7 @@ class PriceCase:
             yield from self.table.cells()
 
 
-@dataclass(frozen=True, slots=True)
-class Surcharge:
+class Surcharge(Struct, frozen=True):
     """What is added to the price, and when."""
 
     when: tuple[Condition, ...]
@@ -67,8 +65,7 @@ class Surcharge:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenEstimate:
+class TokenEstimate(Struct, frozen=True):
     """How many tokens a video has: `pixels × (24 × seconds + 1) / 1024`, where no document says it."""
 
     pixels: Mapping[str, int]
@@ -77,8 +74,7 @@ class TokenEstimate:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """The price of one request shape; without cases it is unknown."""
 
     currency: str
@@ -100,8 +96,7 @@ class Price:
 UNPRICED = Price("CNY", "", "", "")
 
 
-@dataclass(frozen=True, slots=True)
-class SecondsCase:
+class SecondsCase(Struct, frozen=True):
     """How long a task takes, and when: seconds, or a lowest and a highest number of them."""
 
     when: tuple[Condition, ...]

@@ -7,13 +7,14 @@ anything is out of the ordinary are not judged here; the complete check has the 
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property, lru_cache
 from json.encoder import encode_basestring
 from operator import itemgetter
 from string import ascii_letters, digits
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog import MISSING, Catalog, Entry
 from pipeline.core.jobs import Job, Source
@@ -62,8 +63,7 @@ class _Role(Enum):
     """Metadata: anything that JSON can say."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """The role of a column and the bounds of its values: characters of texts and addresses, or numbers."""
 
     role: _Role
@@ -75,8 +75,7 @@ _KEY = _Place(_Role.KEY)
 _OWN = {"id": _Place(_Role.ID, 1, LONGEST_ID), "output": _Place(_Role.OUTPUT)}
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """What became of rows that follow one another."""
 
     lines: Sequence[int]

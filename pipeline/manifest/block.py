@@ -1,10 +1,11 @@
 """Rows as a reader takes them up, some hundred at a time: one by one as `Row`s, or side by side as a `Table`."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Protocol, Self, TypeVar
+
+from msgspec import Struct
 
 from pipeline.catalog import MISSING
 from pipeline.manifest.rows import Row
@@ -40,8 +41,7 @@ class Block(Protocol):
 B = TypeVar("B", bound=Block)
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """The values of some rows, column by column."""
 
     forms: Sequence[str]
@@ -98,8 +98,7 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str, forms: Iterable[Collec
     return [row.get(name, MISSING) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class RowBlock:
+class RowBlock(Struct, frozen=True):
     """Rows that have been read with care already."""
 
     rows: Sequence[Row]

@@ -4,8 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog import Catalog, Entry, MediaValue, check_request, did_you_mean, nearest, plain, shown
 from pipeline.core.jobs import Job, LocalFile, Source
@@ -26,8 +27,7 @@ _FREE_NODES, _FREE_TEXT = 100, 1000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True):
     """What became of a row: the job where nothing is wrong, and in any case what must not occur twice."""
 
     line: int

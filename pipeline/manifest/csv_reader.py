@@ -2,9 +2,10 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from typing import Any, BinaryIO
+
+from msgspec import Struct
 
 from pipeline.catalog import (
     MISSING,
@@ -45,8 +46,7 @@ def read_blocks(stream: BinaryIO, problems: Problems, catalog: Catalog, default_
         yield CsvBlock(columns, numbers, more)
 
 
-@dataclass(frozen=True, slots=True)
-class CsvBlock:
+class CsvBlock(Struct, frozen=True):
     """Rows of cells below one header."""
 
     columns: "Columns"
@@ -180,8 +180,7 @@ def _broken(first: int, last: int, reason: str) -> BrokenFileError:
     return BrokenFileError(last, f"is not valid CSV: {plain(reason)}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(Struct, frozen=True):
     """Where a column's cells go for one model."""
 
     path: str

@@ -6,8 +6,9 @@ whose `{id}` is known only when the job is built.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog import Catalog, UnknownColumnError, nearest, plain, shown
 from pipeline.manifest.filling import SEED, TAKE, Filling
@@ -52,8 +53,7 @@ def is_plain(values: Mapping[str, Any]) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Sweep:
+class _Sweep(Struct, frozen=True):
     """What one row asks for."""
 
     base: Row

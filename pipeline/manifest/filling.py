@@ -4,8 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from pipeline.catalog import nearest, plain
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE

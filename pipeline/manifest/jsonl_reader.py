@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import msgspec
+from msgspec import Struct
 
 from pipeline.catalog import article, json_type, plain
 from pipeline.manifest.block import Table, table_of
@@ -30,8 +30,7 @@ def read_blocks(stream: BinaryIO, problems: Problems) -> Iterator["JsonlBlock"]:
         yield JsonlBlock(problems, range(first, first + len(texts)), texts)
 
 
-@dataclass(frozen=True, slots=True)
-class JsonlBlock:
+class JsonlBlock(Struct, frozen=True):
     """Lines that ought to be jobs."""
 
     problems: Problems

@@ -1,9 +1,10 @@
 """A manifest: opened, checked whole, streamed as jobs."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec import Struct
 
 from pipeline.catalog import Catalog, shown
 from pipeline.core.errors import Problem
@@ -19,8 +20,7 @@ from pipeline.manifest.uniques import Uniques, mark, name_of, names_of
 from pipeline.settings import Layer, complaints_about, environment_layer, judging_settings
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A manifest without a problem."""
 
     jobs: int
@@ -37,8 +37,7 @@ def _names(made: Made) -> Iterable[str]:
     return (name for pair in pairs for name in {name_of(text) for text in pair if text is not None})
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """What must not occur twice of one row."""
 
     line: int

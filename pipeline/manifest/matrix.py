@@ -8,9 +8,10 @@ difference: an `exclude` that cannot match anything is a mistake here, because a
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog import did_you_mean, nearest, plain, shown
 
@@ -21,8 +22,7 @@ MOST_KEYS = 100
 _RULES = ("exclude", "include")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One value of one key."""
 
     value: Any
@@ -37,14 +37,13 @@ Variant = Mapping[str, Cell]
 """One combination: a cell for each key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Matrix:
+class Matrix(Struct, frozen=True):
     """The keys of a matrix with their values; nothing is multiplied out before it is asked for."""
 
-    axes: Mapping[str, Sequence[Cell]] = field(default_factory=dict)
+    axes: Mapping[str, Sequence[Cell]] = {}
     exclude: Sequence[Variant] = ()
     include: Sequence[Variant] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = {}
     """The key that each name stands for: a dotted path of the job, or a variable that only templates know."""
 
     @property

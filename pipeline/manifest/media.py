@@ -9,10 +9,11 @@ import os
 import re
 import stat
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from pipeline.catalog import Facts, Limits, Media, MediaValue, beyond_limits, listed, plain, shown
 from pipeline.core.files import open_regular
@@ -40,8 +41,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What a media value turned out to be."""
 
     file: LocalFile | None = None
@@ -52,8 +52,7 @@ class Judgement:
     """The warning is about the field and not about this value: once is enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(Struct, frozen=True):
     """What one look at a file's bytes told."""
 
     sha256: str

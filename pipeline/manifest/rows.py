@@ -1,8 +1,9 @@
 """What the readers hand on: rows, problems, and the news that a file cannot be read any further."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog import plain
 from pipeline.core.errors import ManifestError, Problem
@@ -11,14 +12,13 @@ MOST = 100
 """Problems (and warnings) that are kept; the others are only counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One job as its file has it, before anything is checked."""
 
     line: int
     values: Mapping[str, Any]
     """Plain JSON values under the names that the author wrote."""
-    lines: Mapping[str, int] = field(default_factory=dict)
+    lines: Mapping[str, int] = {}
     """The line of each key and list item by dotted path, where the format tells."""
     sound: bool = True
     """False where the reader has already reported something about the row."""
@@ -34,12 +34,11 @@ class Row:
         return self.line
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """What a YAML manifest says beside its jobs."""
 
-    run: dict[str, Any] = field(default_factory=dict)
-    run_lines: dict[str, int] = field(default_factory=dict)
+    run: dict[str, Any] = {}
+    run_lines: dict[str, int] = {}
     """Where each setting stands."""
     defaults: Row | None = None
 

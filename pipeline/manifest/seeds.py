@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog import Field
 
@@ -12,8 +13,7 @@ LARGEST_SEED = 2**31 - 1
 """For models that name no largest seed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seeds:
+class Seeds(Struct, frozen=True):
     """Counts on from the first, and from the lowest again after the highest."""
 
     first: int

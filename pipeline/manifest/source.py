@@ -8,10 +8,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from pipeline.catalog import did_you_mean, plain
 from pipeline.core.errors import ManifestError, Problem
@@ -40,8 +41,7 @@ class Kind(StrEnum):
 SUFFIXES = {".yaml": Kind.YAML, ".yml": Kind.YAML, ".csv": Kind.CSV, ".jsonl": Kind.JSONL, ".ndjson": Kind.JSONL}
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A manifest that can be read again and again."""
 
     name: str

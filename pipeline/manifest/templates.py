@@ -5,9 +5,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from pipeline.catalog import MISSING, listed, nearest, plain, shown
 from pipeline.manifest.values import LONGEST_MEDIA
@@ -26,8 +27,7 @@ class TemplateError(ValueError):
     """A template that cannot be filled; the message says why and what would be right."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Literal text, or the name of a field."""
 
     text: str
@@ -49,15 +49,14 @@ def escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What the names in the templates of one job stand for."""
 
     request: Mapping[str, Any]
     """`metadata`, `parameters` and `input`, each a mapping."""
     own: Mapping[str, Any]
     """Values with a name of their own, which wins over a field of the same name."""
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = {}
     """Bare names that mean one dotted path, whatever else is called so."""
 
     def place(self, name: str) -> str | None:

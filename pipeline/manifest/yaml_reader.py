@@ -6,10 +6,10 @@ keys and a second document are refused. What aliases add up to is bounded, so th
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import yaml
+from msgspec import Struct
 
 from pipeline.catalog import did_you_mean, plain
 from pipeline.manifest.block import RowBlock
@@ -166,8 +166,7 @@ class _Events:
         return text.decode("utf-8", "replace"), not self._stream.read(1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Anchored:
+class _Anchored(Struct, frozen=True):
     """A value that an alias may stand for, and what it costs."""
 
     value: Any

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from msgspec.structs import replace
 
 from pipeline.catalog import MISSING, Catalog, UnknownColumnError, check_request, typed_text
 from pipeline.catalog.wording import SHOWN, nearest, plain, shown
@@ -310,13 +311,9 @@ def test_column_is_refused_when_no_field_has_the_name(name, model, words):
 def test_column_is_refused_when_two_fields_have_the_name():
     """An ambiguous name is answered with the two that are meant."""
     both = Catalog([entry for entry in CATALOG.entries if entry.key in ("veo-3.1", "kling-v2-6-i2v")], {})
-    merged = Catalog([type(both.entries[0])(**{**_slots(one), "ids": ("m",)}) for one in both.entries], {})
+    merged = Catalog([replace(one, ids=("m",)) for one in both.entries], {})
     with pytest.raises(UnknownColumnError, match=r"ambiguous; write input\.image or parameters\.image"):
         merged.resolve_column("image", "m")
-
-
-def _slots(entry):
-    return {name: getattr(entry, name) for name in entry.__dataclass_fields__}
 
 
 @pytest.mark.parametrize(
