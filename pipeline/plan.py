@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.catalog import Quoter
 from pipeline.core.errors import FolderError, UsageError
@@ -15,9 +15,12 @@ from pipeline.core.money import Quote, Spending
 from pipeline.engine.budget import Budget, Caps, caps_of, objection, spent_in
 from pipeline.engine.durations import KEY, typical
 from pipeline.engine.figures import Figures, wall_seconds
-from pipeline.ledger import LEDGER_NAME, ChangedJob, Known, LedgerReader, refuse_orphans
+from pipeline.ledger import LEDGER_NAME, Known, LedgerReader, refuse_orphans
 from pipeline.manifest import Manifest
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:  # a plan is often made where no row has changed
+    from pipeline.ledger import ChangedJob
 
 BYTES_A_SECOND = 500_000
 """Of video, where the folder holds none to go by: 4 Mbit/s, what the vendor's 720P samples have."""
@@ -76,7 +79,7 @@ class Plan:
     rows: Rows
     left: Mapping[JobState, int]
     """Jobs whose rows have left the manifest, by state; what runs is collected all the same, what waits is bought."""
-    changed: Sequence[ChangedJob]
+    changed: "Sequence[ChangedJob]"
     """The first of the changed rows."""
     on_changed: str
     to_submit: Figures

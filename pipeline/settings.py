@@ -4,25 +4,24 @@ Later places win: defaults < config file < the manifest's `run:` < environment (
 The API key is no setting: it is read by `read_api_key` and handed to the client alone.
 """
 
-import difflib
-import json
 import os
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from pipeline.core.errors import SettingsError
 
 DEFAULT_ENDPOINT = "https://api.modelverse.cn"
 
-_VENDOR = re.compile(
+_VENDOR = (
     r"https://api(-[a-z]+)*\.(modelverse\.cn|umodelverse\.ai)(:443)?(/.*)?"
     r"|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/.*)?"
 )
@@ -30,10 +29,10 @@ _VENDOR = re.compile(
 _MOST_MONEY = 1_000_000_000
 _SHOWN = 60
 """Characters of a word of unknown origin that a message shows."""
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(d|h|m|s|ms))+", re.ASCII)
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|d|h|m|s)", re.ASCII)
+_DURATION = r"(?:([0-9]+(?:\.[0-9]+)?)\s*(d|h|m|s|ms))+"
+_DURATION_PART = r"([0-9]+(?:\.[0-9]+)?)\s*(ms|d|h|m|s)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
+_SIZE = r"([0-9]+(?:\.[0-9]+)?)\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)"
 _BYTES = {
     "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
@@ -46,9 +45,9 @@ def parse_duration(text: str) -> float:
         return float(text)
     except ValueError:
         pass
-    if not _DURATION.fullmatch(text.strip()):
+    if not re.fullmatch(_DURATION, text.strip(), re.ASCII):
         raise ValueError(f"{text!r} is not a duration; write seconds, or something like 90s, 15m, 5h or 1h30m")
-    return sum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION_PART.findall(text))
+    return sum(float(amount) * _SECONDS[unit] for amount, unit in re.findall(_DURATION_PART, text, re.ASCII))
 
 
 def parse_size(text: str) -> int:
@@ -57,14 +56,13 @@ def parse_size(text: str) -> int:
         return int(text)
     except ValueError:
         pass
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip(), re.ASCII)
     if not match:
         raise ValueError(f"{text!r} is not a size; write bytes, or something like 500MB or 2GiB")
     return int(float(match[1]) * _BYTES[match[2]])
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True):
     """How a person may write the value, beside a bare number."""
 
     parse: Callable[[str], float | int | Decimal]
@@ -105,6 +103,8 @@ class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def parse_notify(text: str) -> Any:
     """The setting `notify` from JSON, for the environment. Raises ValueError with a sentence."""
+    import json  # only such a variable waits for it
+
     try:
         return json.loads(text)
     except ValueError:
@@ -250,8 +250,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSettings:
+class ServiceSettings(msgspec.Struct, frozen=True):
     """The client's part of the settings; seconds."""
 
     endpoint: str = DEFAULT_ENDPOINT
@@ -262,8 +261,7 @@ class ServiceSettings:
     status_timeout: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class FetchSettings:
+class FetchSettings(msgspec.Struct, frozen=True):
     """The video store's part of the settings; seconds and bytes."""
 
     connect_timeout: float = 15.0
@@ -277,7 +275,8 @@ OWNERS = ("metrics_file", "on_job", "on_finish", "notify")
 """Settings that run commands, write files anywhere or send facts to a host: a manifest's author may not choose them."""
 
 
-def _units() -> dict[str, Unit]:
+@cache
+def units() -> dict[str, Unit]:
     """The fields whose values a person may write with a unit."""
     found = {}
     for name, hint in typing.get_type_hints(Settings, include_extras=True).items():
@@ -288,13 +287,11 @@ def _units() -> dict[str, Unit]:
     return found
 
 
-_UNITS = _units()
 _JUDGING = ("catalog", "allow_unknown_fields")
 """What a manifest is checked by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True):
     """One place that settings come from."""
 
     origin: str
@@ -319,7 +316,7 @@ def build_settings(*layers: Layer) -> Settings:
         wrong += [f"{layer.origin}: {_plain(str(name))}: {complaint}" for name, complaint in complaints.items()]
     if wrong:
         raise SettingsError("\n".join(wrong))
-    return msgspec.convert(merged, Settings)
+    return msgspec.convert(merged, Settings) if merged else Settings()
 
 
 def judging_settings(*layers: Layer) -> Settings:
@@ -359,12 +356,14 @@ def _read(layer: Layer) -> tuple[dict[str, Any], dict[str, str]]:
 def _typed(name: Any, value: Any, textual: bool) -> Any:
     """The value as its field wants it. Raises `SettingsError` with a sentence."""
     if name not in NAMES:
+        import difflib  # only a mistake waits for it
+
         near = difflib.get_close_matches(str(name)[:_SHOWN], NAMES, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise SettingsError(f"no such setting{hint}")
     try:
-        if isinstance(value, str) and name in _UNITS:
-            value = _UNITS[name].parse(value)
+        if isinstance(value, str) and name in units():
+            value = units()[name].parse(value)
         converted = msgspec.convert({name: value}, Settings, strict=not textual)
     except msgspec.ValidationError as error:
         if name == "notify":  # what it holds opens somebody's channel
@@ -380,7 +379,7 @@ def _typed(name: Any, value: Any, textual: bool) -> Any:
 
 
 _OUTSIDE = "is not for a manifest, which may be somebody else's; name it in a file with -c, by a flag, or by {variable}"
-_EXPECTED = re.compile(r"Expected `(\w+)(?: \| null)?`(?: (>=|<=|>|<) ([\d.]+))?")
+_EXPECTED = r"Expected `(\w+)(?: \| null)?`(?: (>=|<=|>|<) ([\d.]+))?"
 _KINDS = {"int": "a whole number", "decimal": "a number", "float": "a number", "bool": "true or false", "str": "text"}
 _BOUNDS = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
 
@@ -390,7 +389,7 @@ def _sentence(name: str, complaint: str) -> str:
     hint = typing.get_type_hints(Settings)[name]
     if typing.get_origin(hint) is Literal:
         return f"must be one of {', '.join(typing.get_args(hint))}"
-    expected = _EXPECTED.match(complaint)
+    expected = re.match(_EXPECTED, complaint)
     words = [word for part in typing.get_args(hint) if typing.get_origin(part) is Literal for word in part.__args__]
     if words:
         number = _sentence("pollers", complaint) if expected else "must be a whole number"
@@ -409,7 +408,7 @@ def _plain(text: str, limit: int = _SHOWN) -> str:
 
 def _check_vendor(endpoint: str) -> None:
     """Raises `SettingsError` where a manifest would send the key to a host that is not the vendor's."""
-    if not _VENDOR.fullmatch(endpoint):
+    if not re.fullmatch(_VENDOR, endpoint):
         raise SettingsError(
             f"{_plain(repr(endpoint))} is not a host of the vendor, and the API key would go there; "
             "name it outside the manifest: MODELVERSE_ENDPOINT, --endpoint, or a file with -c"
@@ -437,7 +436,7 @@ def settings_schema() -> dict[str, Any]:
     made = msgspec.json.schema(Settings)["$defs"]["Settings"]
     for name in OWNERS:
         del made["properties"][name]
-    for name in _UNITS.keys() - OWNERS:
+    for name in units().keys() - OWNERS:
         one = made["properties"][name]
         number = {"type": "number", "minimum": 0, "maximum": _MOST_MONEY} if name == "budget" else one
         made["properties"][name] = {"anyOf": [number, {"type": ["string", "null"]}], "default": one["default"]}

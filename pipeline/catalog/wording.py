@@ -1,7 +1,5 @@
 """How values of unknown origin are shown in a message: short, escaped, with the nearest right word."""
 
-import difflib
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +14,8 @@ def shown(value: Any) -> str:
         return repr(cut)
     if isinstance(value, list | dict):
         return f"{article(json_type(value))} of {len(value)}"
+    import json  # only a mistake waits for it
+
     return plain(json.dumps(value))
 
 
@@ -27,6 +27,8 @@ def plain(text: str, limit: int = SHOWN) -> str:
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
     """The word that was probably meant; differences in case count as none."""
+    import difflib  # only a mistake waits for it
+
     by_fold = {known.casefold(): known for known in words}
     # Only a short word is compared: difflib's time grows with the square of the length.
     found = difflib.get_close_matches(word[:200].casefold(), by_fold, n=1)
@@ -41,7 +43,7 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
 
 def listed(words: Iterable[Any], link: str = "or") -> str:
     """`480P or 720P`, `5, 8 or 10`."""
-    names = [str(word) if not isinstance(word, bool) else json.dumps(word) for word in words]
+    names = [str(word) if not isinstance(word, bool) else str(word).lower() for word in words]
     return f"{', '.join(names[:-1])} {link} {names[-1]}" if len(names) > 1 else "".join(names)
 
 

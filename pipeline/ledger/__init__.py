@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.ledger.enrolment import ChangedJob, Enrolment, OnChanged, Reading
 from pipeline.ledger.purchases import PRICES_KEY, Kept
 from pipeline.ledger.queries import FailureGroup, Known, Run, Story, UnknownJob
 from pipeline.ledger.reader import LedgerReader
-from pipeline.ledger.results import RESULTS_NAME, rebuild, refuse_orphans
 from pipeline.ledger.schema import LEDGER_NAME
-from pipeline.ledger.transitions import LedgerConflictError, Recovery
 
-if TYPE_CHECKING:  # the same names as below, for type checkers: whoever only looks does not wait for asyncio
+if TYPE_CHECKING:  # the same names as below, for type checkers: whoever only looks waits for nothing that writes
+    from pipeline.ledger.enrolment import ChangedJob, Enrolment, OnChanged, Reading
     from pipeline.ledger.ledger import Ledger
+    from pipeline.ledger.results import RESULTS_NAME, rebuild, refuse_orphans
+    from pipeline.ledger.transitions import LedgerConflictError, Recovery
     from pipeline.ledger.writer import Committer, InlineCommitter
 
 __all__ = [
@@ -39,9 +39,18 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ChangedJob": "pipeline.ledger.enrolment",
     "Committer": "pipeline.ledger.writer",
+    "Enrolment": "pipeline.ledger.enrolment",
     "InlineCommitter": "pipeline.ledger.writer",
     "Ledger": "pipeline.ledger.ledger",
+    "LedgerConflictError": "pipeline.ledger.transitions",
+    "OnChanged": "pipeline.ledger.enrolment",
+    "RESULTS_NAME": "pipeline.ledger.results",
+    "Reading": "pipeline.ledger.enrolment",
+    "Recovery": "pipeline.ledger.transitions",
+    "rebuild": "pipeline.ledger.results",
+    "refuse_orphans": "pipeline.ledger.results",
 }
 
 

@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from pipeline.core.jobs import Job, JobState, Record, StoredFile
 from pipeline.core.money import Spending
 from pipeline.ledger import purchases, queries
 from pipeline.ledger.codec import Spec, from_json
-from pipeline.ledger.enrolment import ChangedJob, Reading, changed_job, last_reading
 from pipeline.ledger.faults import translated
 from pipeline.ledger.queries import FailureGroup, Known, Run, Story, UnknownJob
 from pipeline.ledger.schema import LEDGER_NAME, close_on_error, has_memory, has_notices, has_purchases, open_for_reading
+
+if TYPE_CHECKING:  # whoever asks nothing about a manifest does without its enrolment
+    from pipeline.ledger.enrolment import ChangedJob, Reading
 
 T = TypeVar("T")
 
@@ -76,8 +78,10 @@ class LedgerReader:
         with translated(self._path):
             return queries.known(self._connection, jobs)
 
-    def changed(self, job: Job, known: Known) -> ChangedJob:
+    def changed(self, job: Job, known: Known) -> "ChangedJob":
         """What the row of an enrolled job buys otherwise than before."""
+        from pipeline.ledger.enrolment import changed_job
+
         return changed_job(job, known.state, from_json(known.spec, Spec))
 
     def queued_again(self, *, failed: bool, unknown: bool) -> Iterator[tuple[int, JobState, Job]]:
@@ -104,8 +108,10 @@ class LedgerReader:
         with translated(self._path):
             return queries.recall(self._connection, key) if self._has_memory else None
 
-    def last_reading(self) -> Reading | None:
+    def last_reading(self) -> "Reading | None":
         """The reading that the last enrolment was made of, where enrolling the same again would change nothing."""
+        from pipeline.ledger.enrolment import last_reading
+
         with translated(self._path):
             return last_reading(self._connection) if self._has_memory else None
 

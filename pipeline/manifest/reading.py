@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pipeline.catalog import Catalog
-from pipeline.manifest import csv_reader, jsonl_reader
 from pipeline.manifest.alike import Alike, Made
 from pipeline.manifest.block import Block, parts_of
 from pipeline.manifest.build import DEFAULT_MODEL, Builder, Built
@@ -53,7 +52,11 @@ class Reading:
 
             return yaml_reader.read_blocks(stream, self._problems, self._head)
         if self._source.kind is Kind.CSV:
+            from pipeline.manifest import csv_reader  # each format does without the others'
+
             return csv_reader.read_blocks(stream, self._problems, self._catalog, DEFAULT_MODEL)
+        from pipeline.manifest import jsonl_reader
+
         return jsonl_reader.read_blocks(stream, self._problems)
 
     def _made(self, block: Block) -> Iterator[Made]:

@@ -3,9 +3,7 @@
 import codecs
 import io
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -87,6 +85,9 @@ def source_of(path: str | Path) -> Source:
 
 
 def _standard_input(stream: BinaryIO) -> Source:
+    import shutil  # files do without
+    import tempfile
+
     spool = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the manifest, which closes it
     shutil.copyfileobj(stream, spool)
     spool.seek(0)

@@ -3,16 +3,18 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.core.events import BatchPriced
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Quote, Spending, exact, shown_amount
 from pipeline.engine.figures import Figures, Sum
-from pipeline.ledger import ChangedJob
 from pipeline.plan import BYTES_A_SECOND, Disk, Plan, Time
 from pipeline.views.spending import spending_facts, spending_lines
 from pipeline.views.text import cells, cut, folded, many, printable, span
+
+if TYPE_CHECKING:  # words alone
+    from pipeline.core.events import BatchPriced
+    from pipeline.ledger import ChangedJob
 
 _WIDTH = 79
 _MODEL, _SHAPE, _JOBS, _VIDEO, _EACH, _ALL = 24, 14, 7, 11, 6, 10  # with a blank between them, as wide
@@ -80,7 +82,7 @@ def _changed(plan: Plan) -> Iterator[str]:
     }[plan.on_changed]
 
 
-def _changed_job(job: ChangedJob) -> Iterator[str]:
+def _changed_job(job: "ChangedJob") -> Iterator[str]:
     yield f"  {printable(job.source.file)}:{job.source.line}: {job.job_id} ({job.state}):"
     yield f"    {', '.join(map(printable, job.differs[:_SHOWN_FIELDS]))}"
 
@@ -275,7 +277,7 @@ def plan_json(plan: Plan) -> str:
     return json.dumps(content, indent=2)
 
 
-def _changed_facts(job: ChangedJob) -> dict[str, Any]:
+def _changed_facts(job: "ChangedJob") -> dict[str, Any]:
     return {
         "job_id": job.job_id,
         "state": job.state,
@@ -325,7 +327,7 @@ def _exact(amount: int | None) -> str | None:
 # -- the first lines of a run ------------------------------------------------------------------------------------------
 
 
-def priced_lines(event: BatchPriced, *, rehearsal: bool, prices_as_of: str) -> list[str]:
+def priced_lines(event: "BatchPriced", *, rehearsal: bool, prices_as_of: str) -> list[str]:
     """What this run is about to buy: one to three lines. A rehearsal has a time of its own."""
     figures = Figures(dict(event.quotes))
     if not figures.jobs:
@@ -348,7 +350,7 @@ def _before(spending: Sequence[Spending]) -> list[str]:
     return [f"  this folder has come to {' and '.join(said)} before, at most"] if said else []
 
 
-def priced_facts(event: BatchPriced) -> dict[str, Any]:
+def priced_facts(event: "BatchPriced") -> dict[str, Any]:
     """The same for a log of JSON objects."""
     figures = Figures(dict(event.quotes))
     facts = {"jobs": figures.jobs, **_price_facts(figures), "spending": spending_facts(event.spending)}

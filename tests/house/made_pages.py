@@ -156,7 +156,7 @@ def _default(name: str) -> str:
 
 
 def _unit(name: str) -> object:
-    return settings._UNITS[name].parse if name in settings._UNITS else None
+    return settings.units()[name].parse if name in settings.units() else None
 
 
 def _value(name: str) -> str:
