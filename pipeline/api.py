@@ -146,9 +146,6 @@ class Run:
 
     async def _assemble(self, stack: contextlib.AsyncExitStack) -> tuple[Batch, Beside]:
         """Every real part, opened in the order in which they depend on each other."""
-        from pipeline.modelverse.client import ModelVerseClient
-        from pipeline.videos import LocalVideoStore
-
         if self._settings.notify is not None or self._settings.metrics_file is not None:
             await asyncio.to_thread(check, self._settings)
         await stack.enter_async_context(hold_when_free(self.folder, self._settings.wait_lock, self._await_folder))
@@ -160,6 +157,10 @@ class Run:
         ledger.remember(PRICES_KEY, catalog.prices_as_of)
         made = Beside(settings, self._about(run_id), ledger, tell=self._hear, slots_used=self._slots_used)
         beside = await stack.enter_async_context(made)
+        # The slowest import, which a command has begun beside all this, is waited for as late as can be.
+        from pipeline.modelverse.client import ModelVerseClient
+        from pipeline.videos import LocalVideoStore
+
         client = ModelVerseClient(settings.service, api_key, traits_for=lambda job: _traits(catalog, job))
         service = await stack.enter_async_context(client)
         store = await stack.enter_async_context(LocalVideoStore(self.folder, settings.fetch))

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from pipeline.manifest.source import Source
+import msgspec
+
+from pipeline.manifest.source import Kind, Source
 
 _BLOCK = 1 << 20
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ROOMS = ("core", "catalog", "manifest", "settings.py")
 """Where a row becomes a job."""
-_LIBRARIES = ("msgspec", "PyYAML")
 
 
 def identity_of(source: Source) -> str | None:
@@ -21,7 +22,7 @@ def identity_of(source: Source) -> str | None:
     None where that cannot be told: a program without its source files may have become another one unseen. Raises
     `ManifestError` and `BrokenFileError` where the file cannot be read.
     """
-    program = _program()
+    program = _program(_libraries(source.kind))
     if program is None:
         return None
     digest = hashlib.sha256(_joined((program, source.kind, source.file, str(source.folder))))
@@ -31,15 +32,22 @@ def identity_of(source: Source) -> str | None:
     return digest.hexdigest()
 
 
-@cache
-def _program() -> str | None:
-    """Digest of the code, the shipped data and the libraries that read a manifest."""
-    from importlib import metadata  # slow to import, and not wanted by `validate`
+def _libraries(kind: Kind) -> tuple[str, ...]:
+    """The versions of the libraries that read a manifest of this kind; that of YAML is imported by then."""
+    if kind is not Kind.YAML:
+        return (msgspec.__version__,)
+    import yaml
 
+    return msgspec.__version__, yaml.__version__
+
+
+@cache
+def _program(libraries: tuple[str, ...]) -> str | None:
+    """Digest of the code, the shipped data and the libraries that read a manifest."""
     paths = [path for room in _ROOMS for path in _files(_PACKAGE / room)]
     if not any(path.suffix == ".py" for path in paths):
         return None
-    digest = hashlib.sha256(_joined((sys.version, *map(metadata.version, _LIBRARIES))))
+    digest = hashlib.sha256(_joined((sys.version, *libraries)))
     for path in paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

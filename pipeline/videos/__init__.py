@@ -14,7 +14,21 @@ names.py      host names, looked up in threads of their own
 threads.py    blocking work in threads of one's own, that a cancellation waits for
 """
 
-from pipeline.videos.partfile import Assurance
-from pipeline.videos.store import LocalVideoStore
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names as below, for type checkers: whoever wants threads alone does not wait for HTTP
+    from pipeline.videos.partfile import Assurance
+    from pipeline.videos.store import LocalVideoStore
 
 __all__ = ["Assurance", "LocalVideoStore"]
+
+_HOMES = {"Assurance": "pipeline.videos.partfile", "LocalVideoStore": "pipeline.videos.store"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the store when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipeline.videos' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Quote, Spending, exact, shown_amount
 from pipeline.engine.figures import Figures, Sum
-from pipeline.plan import BYTES_A_SECOND, Disk, Plan, Time
 from pipeline.views.spending import spending_facts, spending_lines
 from pipeline.views.text import cells, cut, folded, many, printable, span
 
-if TYPE_CHECKING:  # words alone
+if TYPE_CHECKING:  # a plan hears no events, and a run says its first lines without a plan
     from pipeline.core.events import BatchPriced
     from pipeline.ledger import ChangedJob
+    from pipeline.plan import Disk, Plan, Time
 
 _WIDTH = 79
 _MODEL, _SHAPE, _JOBS, _VIDEO, _EACH, _ALL = 24, 14, 7, 11, 6, 10  # with a blank between them, as wide
@@ -27,7 +27,7 @@ _COLLECTED = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
 # -- a plan, for people ------------------------------------------------------------------------------------------------
 
 
-def plan_lines(plan: Plan) -> list[str]:
+def plan_lines(plan: "Plan") -> list[str]:
     """The whole plan. Only a name or an amount that is too long for a column makes a line of more than 79 cells."""
     return [
         f"{printable(plan.manifest)} into {printable(plan.folder)}",
@@ -42,7 +42,7 @@ def _all_folded(lines: Iterable[str]) -> Iterator[str]:
     yield from (part for line in lines for part in folded(line, _WIDTH))
 
 
-def _rows(plan: Plan) -> Iterator[str]:
+def _rows(plan: "Plan") -> Iterator[str]:
     rows = plan.rows
     said = (
         (rows.new, "new"),
@@ -67,7 +67,7 @@ def _rows(plan: Plan) -> Iterator[str]:
             yield f"{'':>10}(what is in flight is collected all the same)"
 
 
-def _changed(plan: Plan) -> Iterator[str]:
+def _changed(plan: "Plan") -> Iterator[str]:
     if not plan.rows.changed:
         return
     yield "changed:"
@@ -87,7 +87,7 @@ def _changed_job(job: "ChangedJob") -> Iterator[str]:
     yield f"    {', '.join(map(printable, job.differs[:_SHOWN_FIELDS]))}"
 
 
-def _to_submit(plan: Plan) -> Iterator[str]:
+def _to_submit(plan: "Plan") -> Iterator[str]:
     figures = plan.to_submit
     yield f"to submit: {many(figures.jobs, 'job')}"
     if figures.jobs:
@@ -175,7 +175,7 @@ def _unpriced(counts: Mapping[Quote, int]) -> dict[str, int]:
     return found
 
 
-def _outlook(plan: Plan) -> Iterator[str]:
+def _outlook(plan: "Plan") -> Iterator[str]:
     if plan.to_submit.jobs or plan.spending:
         yield f"prices: as published on {printable(plan.prices_as_of)}"
     if not plan.to_submit.jobs:
@@ -184,7 +184,7 @@ def _outlook(plan: Plan) -> Iterator[str]:
     yield f"disk: {_disk(plan.disk)}"
 
 
-def _time(time: Time) -> str:
+def _time(time: "Time") -> str:
     if time.slots is None:
         return "unknown, because --concurrency auto finds the slots as it goes"
     if time.seconds is None:
@@ -196,9 +196,11 @@ def _time(time: Time) -> str:
     return f"about {span(time.seconds)} on {many(time.slots, 'slot')}, {origin}"
 
 
-def _disk(disk: Disk) -> str:
+def _disk(disk: "Disk") -> str:
     if disk.bytes is None:
         return "unknown, because the length of some videos is"
+    from pipeline.plan import BYTES_A_SECOND
+
     how = (
         f"assuming {BYTES_A_SECOND // 1000} kB for each second of video"
         if disk.mean is None
@@ -214,14 +216,14 @@ def _size(size: float) -> str:
     return f"{size / 1e3:.0f} kB"
 
 
-def _spent(plan: Plan) -> Iterator[str]:
+def _spent(plan: "Plan") -> Iterator[str]:
     if plan.spending is None:
         yield "spent so far: not noted by the version that wrote this ledger; the next run counts it"
     else:
         yield from spending_lines(plan.spending)
 
 
-def _caps(plan: Plan) -> Iterator[str]:
+def _caps(plan: "Plan") -> Iterator[str]:
     caps, jobs = plan.caps, plan.to_submit.jobs
     if not caps.limits_anything:
         return
@@ -234,7 +236,7 @@ def _caps(plan: Plan) -> Iterator[str]:
     yield f"caps: {', '.join(said)}"
 
 
-def _verdict(plan: Plan) -> Iterator[str]:
+def _verdict(plan: "Plan") -> Iterator[str]:
     if plan.objection is not None:
         yield f"a run would be refused: {printable(plan.objection)}"
 
@@ -242,7 +244,7 @@ def _verdict(plan: Plan) -> Iterator[str]:
 # -- a plan, for scripts -----------------------------------------------------------------------------------------------
 
 
-def plan_json(plan: Plan) -> str:
+def plan_json(plan: "Plan") -> str:
     """The plan as one JSON object on several lines, schema 1; amounts are exact decimals, null where unknown."""
     import json
 
@@ -309,7 +311,7 @@ def _price_facts(figures: Figures) -> dict[str, Any]:
     return {"totals": totals, "price_unknown": sum(_unpriced(figures.counts).values())}
 
 
-def _caps_facts(plan: Plan) -> dict[str, Any]:
+def _caps_facts(plan: "Plan") -> dict[str, Any]:
     caps = plan.caps
     return {
         "budget": _exact(caps.money),
