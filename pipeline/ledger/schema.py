@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from pipeline import __version__
 from pipeline.core.errors import LedgerError, UsageError
 from pipeline.ledger.codec import kind_of_spec
 from pipeline.ledger.faults import primary_code, translated
@@ -327,7 +328,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
                 continue
             for statement in migrations[number - 1]:
                 connection.execute(statement)
-            connection.execute("UPDATE meta SET made_by = ?", (_program_version(),))
+            connection.execute("UPDATE meta SET made_by = ?", (__version__,))
             connection.execute(f"PRAGMA user_version = {number}")
 
 
@@ -380,12 +381,3 @@ def has_notices(connection: sqlite3.Connection) -> bool:
 
 def _made_by(connection: sqlite3.Connection) -> str:
     return str(connection.execute("SELECT made_by FROM meta").fetchone()[0])
-
-
-def _program_version() -> str:
-    from importlib import metadata  # slow to import, and wanted by migrations alone
-
-    try:
-        return metadata.version("video-batch-pipeline")
-    except metadata.PackageNotFoundError:  # run from a checkout
-        return "(unreleased)"

@@ -11,6 +11,21 @@ from pipeline.cli import cli
 from pipeline.ledger import Ledger
 
 HEAVY = ("aiohttp", "rich", "jinja2", "av", "PIL", "pipeline.engine.batch", "pipeline.modelverse", "pipeline.videos")
+SLOW = (
+    "asyncio",
+    "concurrent.futures",
+    "email",
+    "http",
+    "importlib.metadata",
+    "logging",
+    "socket",
+    "ssl",
+    "subprocess",
+)
+"""Parts of the standard library that cost a tenth of a bare interpreter's start or more, and are easily drawn in."""
+WORDS = {"pipeline.__main__", "pipeline.cli", "pipeline.core.errors", "pipeline.views.text"}
+LOOKED_UP = WORDS | {"pipeline.core.clock", "pipeline.core.jobs", "pipeline.core.money", "pipeline.folder"}
+LIBRARIES = ("msgspec", "yaml", "sqlite3", "filelock", "imagesize", *HEAVY, *SLOW)
 JOB = '{"id": "a", "input": {"image_url": "https://example.com/a.jpg", "prompt": "p"}}'
 MANIFESTS = {
     "m.jsonl": f"{JOB}\n",
@@ -80,6 +95,70 @@ try:
 finally:
     print(len(collections), gc.get_freeze_count() > 0)
 """
+
+
+ALL = """
+import sys
+from pipeline.__main__ import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+def everything_imported(folder: Path, *arguments: str) -> tuple[set[str], set[str]]:
+    """Our modules (without packages that only hold others), and those libraries that cost something."""
+    command = [sys.executable, "-c", ALL, *arguments]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    names = set(ended.stderr.splitlines()[-1].split())
+    packages = {name.rpartition(".")[0] for name in names}
+    ours = {name for name in names - packages if name.startswith("pipeline.")}
+    return ours, names & set(LIBRARIES)
+
+
+def rooms(modules: set[str]) -> set[str]:
+    """What stands one level below the package."""
+    return {name.split(".")[1] for name in modules}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in cli.commands)])
+def test_nothing_but_words_is_imported_when_help_is_asked_for(tmp_path: Path, arguments: list[str]) -> None:
+    """Help needs the command line, its errors and how text is shown: no room of the package, no library but one."""
+    assert everything_imported(tmp_path, *arguments) == (WORDS, set())
+
+
+@pytest.mark.parametrize(("manifest", "library"), [("m.jsonl", "jsonl"), ("m.csv", "csv"), ("m.yaml", "yaml")])
+def test_a_manifest_is_checked_by_its_own_format_alone_when_it_is_validated(
+    tmp_path: Path, manifest: str, library: str
+) -> None:
+    """No price, no ledger, no other format's reader, and nothing slow of the standard library."""
+    (tmp_path / manifest).write_text(MANIFESTS[manifest])
+    ours, libraries = everything_imported(tmp_path, "validate", manifest)
+    assert rooms(ours - WORDS) == {"core", "catalog", "manifest", "settings"}
+    assert {name for name in ours if name.endswith("_reader")} == {f"pipeline.manifest.{library}_reader"}
+    assert not ours & {f"pipeline.catalog.{name}" for name in ("pricing", "quoting", "example", "own", "audit")}
+    assert libraries == {"msgspec"} | ({"yaml"} if library == "yaml" else set())
+
+
+def test_a_plan_does_without_events_and_enrolment_when_no_row_has_changed(tmp_path: Path) -> None:
+    """A plan is arithmetic over a manifest: nothing that waits, writes or listens is imported for it."""
+    (tmp_path / "m.jsonl").write_text(MANIFESTS["m.jsonl"])
+    ours, libraries = everything_imported(tmp_path, "plan", "m.jsonl")
+    assert not ours & {"pipeline.core.events", "pipeline.ledger.enrolment", "pipeline.ledger.transitions"}
+    assert libraries == {"msgspec", "sqlite3"}
+
+
+async def test_only_the_reading_of_a_ledger_is_imported_when_status_is_asked_for(tmp_path: Path) -> None:
+    """Where a batch stands is read without the catalog, the settings, and whatever writes."""
+    async with await Ledger.open(tmp_path, run_id="r", at=time.time()):
+        pass
+    ours, libraries = everything_imported(tmp_path, "status", ".")
+    assert rooms(ours - LOOKED_UP) == {"ledger", "views"}
+    assert not ours & {
+        f"pipeline.ledger.{name}" for name in ("enrolment", "ledger", "results", "transitions", "writer")
+    }
+    assert libraries == {"msgspec", "sqlite3"}
 
 
 def test_garbage_is_hardly_looked_for_when_a_small_command_runs(tmp_path: Path) -> None:
