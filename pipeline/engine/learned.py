@@ -9,7 +9,8 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain, compress, repeat
+from operator import truediv
 
 _GROWTH = 1.05
 _EDGES = tuple(0.5 * _GROWTH**number for number in range(240))
@@ -59,26 +60,46 @@ class Curve:
         return _FLOORS[there] + (goal - self.grown[there]) / self.density(_FLOORS[there])
 
 
+_EMPTY = _PRIOR / _BELIEF
+"""The hazard of a bin that no task has reached: the prior's alone."""
+_EMPTY_STEPS = tuple(math.sqrt(_EMPTY * width) for width in _WIDTHS)
+_EMPTY_EFFORTS = tuple(
+    accumulate(
+        (-math.expm1(-_EMPTY) * math.sqrt(width / _EMPTY) for width in reversed(_WIDTHS)),
+        lambda later, here: here + math.exp(-_EMPTY) * later,
+        initial=0.0,
+    )
+)[::-1]
+"""What a task that reaches a bin adds to the effort from there on, where nothing is known of any bin from it on."""
+
+
 def curve(ends: Sequence[float], open_ages: Iterable[float] = ()) -> Curve:
     """The curve after these ends by bin, the latest one counting 1, with tasks open at these ages.
 
-    Without the open ones, the first ends of a wave would make all tasks look short.
+    Without the open ones, the first ends of a wave would make all tasks look short. Most bins lie beyond everything
+    that has been seen, and are not worked through.
     """
-    smooth = [(a + 2.0 * b + c) / 4.0 for a, b, c in zip((0.0, *ends), ends, (*ends[1:], 0.0), strict=False)]
+    last = max(compress(range(BINS), ends), default=-1)
+    open_bins = [bisect_right(_EDGES, age) for age in open_ages]
+    used = min(BINS, 1 + max((last + 1, *open_bins)))
+    seen = ends[:used]
+    smooth = [(a + 2.0 * b + c) / 4.0 for a, b, c in zip((0.0, *seen), seen, (*seen[1:], 0.0), strict=False)]
     leaving = smooth.copy()
-    for age in open_ages:
-        leaving[bisect_right(_EDGES, age)] += 1.0
-    hazards, reached = [0.0] * BINS, 0.0
-    for number in reversed(range(BINS)):
+    for here in open_bins:
+        leaving[here] += 1.0
+    hazards, reached = [_EMPTY] * used, 0.0
+    for number in reversed(range(used)):
         reached += leaving[number]
         hazards[number] = (smooth[number] + _PRIOR) / (reached - leaving[number] / 2.0 + _BELIEF)
-    effort, alive = 0.0, 1.0
-    for hazard, width in zip(hazards, _WIDTHS, strict=True):
+    effort, alive, steps = 0.0, 1.0, []
+    for hazard, width in zip(hazards, _WIDTHS, strict=False):
         ending = alive * -math.expm1(-hazard)
         effort += ending * math.sqrt(width / hazard)
         alive -= ending
-    steps = (math.sqrt(hazard * width) for hazard, width in zip(hazards, _WIDTHS, strict=True))
-    return Curve(tuple(accumulate(steps, initial=0.0)), effort, _known(ends), median(ends))
+        steps.append(math.sqrt(hazard * width))
+    effort += alive * _EMPTY_EFFORTS[used]
+    grown = accumulate(chain(steps, _EMPTY_STEPS[used:]), initial=0.0)
+    return Curve(tuple(grown), effort, _FLOORS[last] + _WIDTHS[last] if last >= 0 else 0.0, median(ends))
 
 
 def median(ends: Sequence[float]) -> float | None:
@@ -86,11 +107,6 @@ def median(ends: Sequence[float]) -> float | None:
     below = list(accumulate(ends))
     here = bisect_left(below, below[-1] / 2.0)
     return _FLOORS[here] + _WIDTHS[here] / 2.0 if below[-1] else None
-
-
-def _known(ends: Sequence[float]) -> float:
-    ages = (floor + width for floor, width, end in zip(_FLOORS, _WIDTHS, ends, strict=True) if end)
-    return max(ages, default=0.0)
 
 
 _COLD = curve([0.0] * BINS)
@@ -125,7 +141,7 @@ class Ends:
 
     def handed_out(self) -> list[float]:
         """The weights by bin, the latest end counting 1."""
-        return [weight / self.fresh for weight in self.weights]
+        return list(map(truediv, self.weights, repeat(self.fresh)))
 
 
 def observed(submitted: float | None, finished: float | None, after: float | None, until: float) -> float | None:

@@ -34,7 +34,8 @@ _WRITTEN_AT_ONCE = 2**16
 """Bytes of a body that is handed over whole; a larger one is written piece by piece, so that others have their turn."""
 _KEEP_ALIVE = 15.0
 """Seconds that a question's connection may idle: less than common servers and balancers allow."""
-
+_MOST_QUESTIONS = 2048
+"""URLs that are remembered, of a kilobyte each: more tasks than run at a time, mostly."""
 _BASE64_FROM = 16
 """Characters of a key whose Base64 is looked for; the letters of a shorter one may stand anywhere by chance."""
 
@@ -81,6 +82,7 @@ class ModelVerseClient:
         self._read_timeouts = {Call.SUBMIT: settings.submit_timeout, Call.STATUS: settings.status_timeout}
         self._ceilings = Ceilings()
         self._urls: dict[tuple[Call, str], URL] = {}
+        self._questions: dict[tuple[str, str], URL] = {}
         self._proven = False
         """Whether the service has answered in its own words: until then a 404 speaks of the endpoint."""
 
@@ -150,8 +152,7 @@ class ModelVerseClient:
 
     async def status(self, task: Task) -> TaskReport:
         """Ask once, at the host that gave the task, how it stands; an error says nothing about the task."""
-        url = self._url(Call.STATUS, task.base_url).with_query(task_id=task.task_id)
-        answer = await self._exchange(Call.STATUS, url, None, None)
+        answer = await self._exchange(Call.STATUS, self._question(task), None, None)
         return self._settled(judge_status(answer))
 
     async def find(self, external_id: str) -> Task | None:
@@ -244,6 +245,17 @@ class ModelVerseClient:
         except ValueError as exc:
             raise judge_broken(call, "bad_endpoint", self._shown(f"{base_url}: {exc}")) from exc
         return self._urls.setdefault((call, base_url), url)
+
+    def _question(self, task: Task) -> URL:
+        """The URL that asks for a task; it is asked for many times."""
+        key = task.base_url, task.task_id
+        known = self._questions.get(key)
+        if known is None:
+            if len(self._questions) >= _MOST_QUESTIONS:
+                self._questions.clear()
+            known = self._url(Call.STATUS, task.base_url).with_query(task_id=task.task_id)
+            self._questions[key] = known
+        return known
 
     def _broken(self, call: Call, exc: Exception) -> ServiceError:
         if isinstance(exc, aiohttp.ClientResponseError):

@@ -115,12 +115,30 @@ class _Output(msgspec.Struct):
     finish_time: msgspec.Raw = _NOTHING
 
 
+class _PlainOutput(msgspec.Struct):
+    task_id: str | None = None
+    task_status: str | None = None
+    urls: list[str] | None = None
+    error_message: str | None = None
+    submit_time: int | float | None = None
+    finish_time: int | float | None = None
+
+
+class _PlainBody(msgspec.Struct):
+    """An answer as documented, which nearly every one is: read whole, in one go."""
+
+    output: _PlainOutput
+    usage: dict[str, Any] | None = None
+    request_id: str | None = None
+
+
 class _Error(msgspec.Struct):
     code: msgspec.Raw = _NOTHING
     message: msgspec.Raw = _NOTHING
     param: msgspec.Raw = _NOTHING
 
 
+_PLAIN_BODY = msgspec.json.Decoder(_PlainBody)
 _BODY = msgspec.json.Decoder(_Body)
 _OUTPUT = msgspec.json.Decoder(_Output)
 _ERROR = msgspec.json.Decoder(_Error)
@@ -213,8 +231,8 @@ def unhidden(text: str) -> str:
 
 def decode_accepted(body: bytes, base_url: str, *, hide: Hide = unhidden) -> Task:
     """The task that a submit's answer tells of. Raises `UnreadableError` where there is no `output.task_id`."""
-    whole = _read(body)
-    output = _read_output(whole)
+    whole, output = _read_answer(body)
+    hide = _if_needed(hide, body)
     task_id = _task_id(output.task_id, hide) if output else None
     if task_id is None:
         raise UnreadableError("no_task_id", "the answer holds no task id")
@@ -226,10 +244,10 @@ def decode_report(body: bytes, *, hide: Hide = unhidden) -> TaskReport:
 
     Everything but the status is optional: what is missing, null or of a wrong type counts as not said.
     """
-    whole = _read(body)
-    output = _read_output(whole)
+    whole, output = _read_answer(body)
     if output is None:
         raise UnreadableError("no_status", "the answer holds no status")
+    hide = _if_needed(hide, body)
     word = _text(output.task_status, _WORD_CHARS, hide) or ""
     state = STATES.get(word.lower(), TaskState.UNRECOGNISED)
     return TaskReport(
@@ -284,6 +302,24 @@ def _decoded(body: bytes) -> str:
     return body.decode("utf-8", "replace").removeprefix("\ufeff").strip("\0 \t\r\n")
 
 
+def _read_answer(body: bytes) -> tuple[_Body | _PlainBody, _Output | _PlainOutput | None]:
+    """The answer and its output: in one go where every member has its documented type, else member by member."""
+    try:
+        plain = _PLAIN_BODY.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        whole = _read(body)
+        return whole, _read_output(whole)
+    return plain, plain.output
+
+
+def _if_needed(hide: Hide, body: bytes) -> Hide:
+    """What hides nothing in a whole body without escapes has nothing to hide in any text of it."""
+    if b"\\" in body:
+        return hide
+    text = _decoded(body)
+    return unhidden if hide(text) == text else hide
+
+
 def _read(body: bytes) -> _Body:
     text = _decoded(body)
     if not text:
@@ -314,24 +350,35 @@ def _read_error(whole: _Body) -> _Error:
         return _Error(whole.code, whole.message)
 
 
-def _value(raw: msgspec.Raw) -> Any:
+_Said = msgspec.Raw | str | float | list[str] | dict[str, Any] | None
+"""A member as it came, or read already."""
+
+
+def _value(said: _Said) -> Any:
     """What stands there; None where it is missing, null or beyond what JSON can carry."""
-    if raw is _NOTHING:
+    if not isinstance(said, msgspec.Raw):
+        return said
+    if said is _NOTHING:
         return None
     try:
-        return _ANYTHING.decode(raw)
+        return _ANYTHING.decode(said)
     except (msgspec.MsgspecError, RecursionError):
         return None
 
 
-def _task_id(raw: msgspec.Raw, hide: Hide) -> str | None:
+def _spelt(said: _Said) -> str:
+    """The very characters of a member that came as it was written."""
+    return bytes(said).decode("utf-8", "replace") if isinstance(said, msgspec.Raw) else ""
+
+
+def _task_id(said: _Said, hide: Hide) -> str | None:
     """Opaque: a string as it is, a number as it is written (no detour through floats).
 
     What is longer than any id, or holds the key, is none: it would be written down and shown as it is.
     """
-    value = _value(raw)
+    value = _value(said)
     if _is_number(value):
-        value = bytes(raw).decode("ascii")
+        value = _spelt(said)
     if not isinstance(value, str) or not value.strip() or len(value) > _TASK_ID_CHARS or _holds_key(value, hide):
         return None
     return value
@@ -341,34 +388,34 @@ def _holds_key(text: str, hide: Hide) -> bool:
     return len(text) - len(hide(text)) >= _SECRET_CHARS - len("***")
 
 
-def _text(raw: msgspec.Raw, limit: int, hide: Hide) -> str | None:
+def _text(said: _Said, limit: int, hide: Hide) -> str | None:
     """Words for people, from a string or anything else that is not empty."""
-    value = _value(raw)
+    value = _value(said)
     if value is None or value in ("", {}, []):
         return None
-    text = value if isinstance(value, str) else bytes(raw).decode("utf-8", "replace")
+    text = value if isinstance(value, str) else _spelt(said)
     return clean(hide(text), limit) or None
 
 
-def _urls(raw: msgspec.Raw, hide: Hide) -> tuple[str, ...]:
+def _urls(said: _Said, hide: Hide) -> tuple[str, ...]:
     """The first hundred that may be asked for: a URL that holds the key would carry it to another host."""
-    value = _value(raw)
+    value = _value(said)
     found = value[:_MOST_URLS] if isinstance(value, list) else []
     return tuple(url for url in found if isinstance(url, str) and url.strip() and not _holds_key(url, hide))
 
 
-def _moment(raw: msgspec.Raw) -> float | None:
+def _moment(said: _Said) -> float | None:
     """Unix seconds from an integer, a fraction or a numeric text."""
-    value = _value(raw)
+    value = _value(said)
     if isinstance(value, str) and re.fullmatch(r"\s*\d{1,20}(\.\d{1,20})?\s*", value, re.ASCII):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         return None
     return float(value) if _EARLIEST <= value <= _LATEST else None
 
 
-def _usage(raw: msgspec.Raw, hide: Hide) -> Mapping[str, Any]:
-    value = _value(raw)
+def _usage(said: _Said, hide: Hide) -> Mapping[str, Any]:
+    value = _value(said)
     if not isinstance(value, dict):
         return {}
     return {
@@ -379,7 +426,7 @@ def _usage(raw: msgspec.Raw, hide: Hide) -> Mapping[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 # -- tasks that ended badly

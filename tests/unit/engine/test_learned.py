@@ -43,6 +43,16 @@ def test_the_spacing_grows_with_the_root_of_the_age_when_nothing_is_known() -> N
     assert COLD.next(240.0, step) - 240.0 == pytest.approx(2.0 * at_a_minute, rel=0.1)
 
 
+@given(st.lists(AGES, max_size=20), st.lists(AGES, max_size=20))
+def test_the_curve_is_that_of_all_bins_when_most_of_them_are_empty(ages: list[float], still_open: list[float]) -> None:
+    """What lies beyond everything seen is summed up once, and sums up to what working through it does."""
+    weights = after(*ages).handed_out()
+    worked_through = [*weights[:-1], weights[-1] or 1e-300]  # an end in the last bin, of no weight
+    short, whole = curve(weights, still_open), curve(worked_through, still_open)
+    assert short.grown == whole.grown
+    assert short.effort == pytest.approx(whole.effort, rel=1e-12)
+
+
 def test_questions_are_dense_where_tasks_end_and_rare_before() -> None:
     """After tasks of about 50 s, the first question skips the ages at which none has ended."""
     learned = after(*lognormal(400, spread=0.1)).curve

@@ -408,3 +408,42 @@ def test_the_reason_is_bounded_when_the_service_writes_a_novel() -> None:
     failure = task_failure(report)
     assert failure.code == "c" * 64
     assert 700 < len(failure.message) < 1000
+
+
+# -- read in one go, or member by member
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "task_id": st.text(max_size=9),
+            "task_status": st.sampled_from(["Running", "Success", "Failure", "?", ""]) | st.none(),
+            "urls": st.lists(st.text(max_size=9), max_size=3) | st.none(),
+            "error_message": st.text(max_size=9) | st.none(),
+            "submit_time": st.integers(0, 5 * 10**9) | st.floats(0, 5e9) | st.none(),
+            "finish_time": st.integers(0, 5 * 10**9) | st.none(),
+        },
+    ),
+    st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.booleans(), max_size=3),
+)
+def test_a_report_is_the_same_when_it_is_read_in_one_go_and_member_by_member(
+    output: dict[str, Any], usage: dict[str, Any]
+) -> None:
+    """A member of another type sends the answer the long way, and that says the same about the others."""
+    as_documented = {"output": output, "usage": usage, "request_id": "r-1"}
+    with suppress(UnreadableError):
+        quick = decode_report(json.dumps(as_documented).encode())
+        slow = decode_report(json.dumps({**as_documented, "output": {**output, "error_message": 7}}).encode())
+        assert replace(quick, error_message="7", excerpt=slow.excerpt) == slow
+
+
+def test_the_key_is_hidden_when_only_an_escape_makes_it() -> None:
+    """A body that shows no key may hold one in its escapes, and the texts of it are looked at one by one."""
+
+    def hide(text: str) -> str:
+        return text.replace("secret-key-0123456789", "***")
+
+    body = rb'{"output": {"task_status": "Failure", "error_message": "no \u0073ecret-key-0123456789 here"}}'
+    report = decode_report(body, hide=hide)
+    assert report.error_message == "no *** here"
