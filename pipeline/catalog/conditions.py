@@ -22,7 +22,7 @@ def lookup(request: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path, or MISSING."""
     value: Any = request
     for name in path.split("."):
-        if not isinstance(value, Mapping) or name not in value:
+        if not isinstance(value, (dict, Mapping)) or name not in value:  # a dict is told without the slow check
             return MISSING
         value = value[name]
     return value

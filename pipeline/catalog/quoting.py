@@ -24,7 +24,7 @@ from pipeline.core.jobs import Job
 from pipeline.core.money import Actual, Quote, micro, micro_at_most
 
 _MOST = 10_000
-"""Quotes that are remembered: nobody knows how many kinds of rows a manifest brings."""
+"""Quotes, and what attempts came to, that are remembered: nobody knows how many kinds of rows a manifest brings."""
 _DEAREST = Decimal(1_000_000)
 """Of any currency, for one attempt: no task costs as much, and so many of them still fit into the ledger's sums."""
 _FREE = Decimal(0)
@@ -46,6 +46,7 @@ class Quoter:
         self._catalog = catalog
         self._looks: dict[str, _Looks] = {}
         self._known: dict[tuple[str, ...], Quote] = {}
+        self._came_to: dict[tuple[str, ...], Actual] = {}
 
     @property
     def as_of(self) -> str:
@@ -72,10 +73,13 @@ class Quoter:
         entry = self._catalog.entry_for(job.model, request) if usage else None
         if entry is None:
             return Actual()
-        cost, seconds = actual_cost(entry, request, usage), video_seconds(entry, request, usage)
-        if cost is None or cost > _DEAREST:
-            return Actual(None, _thousandths(seconds))
-        return Actual(micro_at_most(cost), _thousandths(seconds), entry.price.currency)
+        key = (*self._key(entry, job, request), repr(usage))
+        found = self._came_to.get(key)
+        if found is None:
+            if len(self._came_to) >= _MOST:
+                self._came_to.clear()
+            found = self._came_to[key] = _actual(entry, request, usage)
+        return found
 
     def _key(self, entry: Entry, job: Job, request: Mapping[str, Any]) -> tuple[str, ...]:
         looks = self._looks.get(entry.key)
@@ -101,6 +105,13 @@ def _quote(entry: Entry, job: Job, request: Mapping[str, Any]) -> Quote:
         takes=entry.typical_seconds_for(request),
         note=made.note,
     )
+
+
+def _actual(entry: Entry, request: Mapping[str, Any], usage: Mapping[str, Any]) -> Actual:
+    cost, seconds = actual_cost(entry, request, usage), video_seconds(entry, request, usage)
+    if cost is None or cost > _DEAREST:
+        return Actual(None, _thousandths(seconds))
+    return Actual(micro_at_most(cost), _thousandths(seconds), entry.price.currency)
 
 
 def _believed(made: Estimate) -> Estimate:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from pipeline.core.jobs import Job, Source
 from pipeline.core.money import Actual, Quote, Spending, micro_allowed, shown_amount
 from pipeline.engine.figures import Figures, currencies
@@ -52,8 +54,7 @@ class Verdict(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True):
     """What counts against the caps."""
 
     money: int = 0

@@ -101,7 +101,7 @@ class Desk:
             self._ledger.withdraw(job.job_id, at=now)  # the request never left
             self.budget.release(job.job_id)
             raise
-        return self._moved(replace(record, state=JobState.SUBMITTING, attempt=attempt, submitted_at=now), quote=quote)
+        return self._moved(_in_state(record, JobState.SUBMITTING, attempt=attempt, submitted_at=now), quote=quote)
 
     def withdraw(self, record: Record, *, doubted: bool = False) -> Record:
         """The request surely created nothing: the job is queued again, as if it had not been tried.
@@ -120,7 +120,7 @@ class Desk:
         self._writing.add(written)
         written.add_done_callback(functools.partial(self._note, job_id))
         await asyncio.shield(written)  # whoever is sent home meanwhile leaves it to `unrecorded` how that went
-        return self._moved(replace(record, state=JobState.RUNNING, task=task, submitted_at=now))
+        return self._moved(_in_state(record, JobState.RUNNING, task=task, submitted_at=now))
 
     async def unrecorded(self) -> dict[str, str]:
         """The tasks whose ids the ledger did not take, by job, once that is known of each: nobody else has them."""
@@ -158,7 +158,7 @@ class Desk:
         actual = self.prices.actual(record.job, report.usage)
         self._ledger.finished(record.job.job_id, report, at=self.now(), actual=actual)
         self.budget.settle(record.job.job_id, actual)
-        return self._moved(replace(record, state=JobState.FETCHING, report=report), actual=actual)
+        return self._moved(_in_state(record, JobState.FETCHING, report=report), actual=actual)
 
     async def task_failed(self, record: Record, report: TaskReport, failure: Failure) -> None:
         """The task ended badly."""
@@ -221,10 +221,33 @@ class Desk:
     ) -> None:
         self.let_go(record)
         self.budget.close(record.job.job_id)
-        self._moved(replace(record, state=state, outcome=Outcome(state, files, failure)))
+        self._moved(_in_state(record, state, outcome=Outcome(state, files, failure)))
 
     def _moved(self, record: Record, *, quote: Quote | None = None, actual: Actual | None = None) -> Record:
         task_id = record.task.task_id if record.task else None
         moved = JobMoved(self.now(), record.job, record.state, record.attempt, task_id, record.outcome, quote, actual)
         self.tell(moved)
         return record
+
+
+def _in_state(
+    record: Record,
+    state: JobState,
+    *,
+    attempt: int | None = None,
+    task: Task | None = None,
+    report: TaskReport | None = None,
+    submitted_at: float | None = None,
+    outcome: Outcome | None = None,
+) -> Record:
+    """The record as it moved into a state; what is not named stays. Much quicker than `dataclasses.replace`."""
+    return Record(
+        record.job,
+        state,
+        record.attempt if attempt is None else attempt,
+        task or record.task,
+        report or record.report,
+        record.submitted_at if submitted_at is None else submitted_at,
+        outcome or record.outcome,
+        record.external_id,
+    )

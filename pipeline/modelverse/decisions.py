@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+import msgspec
+
 from pipeline.core.errors import (
     AmbiguousError,
     FatalError,
@@ -43,8 +45,7 @@ class Call(StrEnum):
     STATUS = "status"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole HTTP answer."""
 
     http_status: int

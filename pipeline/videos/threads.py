@@ -11,6 +11,9 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_Settle = Callable[[Any], None]
+"""Made once: an inner function's annotations are evaluated each time it is defined."""
+
 _THREADS = 8
 """At most; they are made when needed. More only queue up at the disk, and hashing wants a core each."""
 
@@ -62,13 +65,13 @@ class OwnThreads:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
-        def ended(settle: Callable[[Any], None], value: object) -> None:
+        def ended(settle: _Settle, value: object) -> None:
             self._pending -= 1
             if not future.cancelled():
                 settle(value)
 
         def work() -> None:
-            settle: Callable[[Any], None] = future.set_result
+            settle: _Settle = future.set_result
             value: object = None
             try:
                 value = call(*args, **kwargs)
