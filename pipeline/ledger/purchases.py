@@ -56,7 +56,6 @@ _SETTLE = """
     WHERE job = (SELECT seq FROM jobs WHERE job_id = ?4) AND attempt = (SELECT attempt FROM jobs WHERE job_id = ?4)
 """
 _CLOSE = "UPDATE purchases SET ended = 1 WHERE job = ? AND attempt = ?"
-_COST = "SELECT currency, expected, actual FROM purchases WHERE job = ? AND attempt = ?"
 
 
 def buy(connection: sqlite3.Connection, seq: int, attempt: int, quote: Quote | None) -> None:
@@ -82,14 +81,8 @@ def close(connection: sqlite3.Connection, seq: int, attempt: int) -> None:
     connection.execute(_CLOSE, (seq, attempt))
 
 
-def cost(connection: sqlite3.Connection, seq: int, attempt: int) -> Cost | None:
-    """What the attempt cost; None where no price is known, or nothing was bought."""
-    row = connection.execute(_COST, (seq, attempt)).fetchone()
-    return None if row is None else cost_of(row["currency"], row["expected"], row["actual"])
-
-
 def cost_of(currency: str, expected: int | None, actual: int | None) -> Cost | None:
-    """What an attempt cost, by the columns of its row; None where no price is known."""
+    """What an attempt cost, by the columns of its row; None where no price is known, or nothing was bought."""
     amount = expected if actual is None else actual
     return None if amount is None else Cost(exact(amount), currency, actual is None)
 

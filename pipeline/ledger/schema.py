@@ -30,10 +30,10 @@ _NOTICES_SINCE = 4
 """The formats that brought the tables, and the column `noticed_at`."""
 
 
-def _counting(row: str, sign: str) -> str:
-    """A trigger's statement that adds an attempt to the sums of its currency, or takes it away."""
+def _terms(row: str) -> dict[str, str]:
+    """What an attempt is to each of the sums."""
     known = f"coalesce({row}.actual, {row}.expected, 0)"
-    adding = {
+    return {
         "tasks": "1",
         "spent": f"{known} * {row}.ended",
         "estimated": f"{known} * ({row}.ended AND {row}.actual IS NULL)",
@@ -43,8 +43,19 @@ def _counting(row: str, sign: str) -> str:
         "unpriced": f"(coalesce({row}.actual, {row}.worst) IS NULL)",
         "unmeasured": f"({row}.seconds IS NULL)",
     }
-    sums = ", ".join(f"{name} = {name} {sign} {term}" for name, term in adding.items())
+
+
+def _counting(row: str, sign: str) -> str:
+    """A trigger's statement that adds an attempt to the sums of its currency, or takes it away."""
+    sums = ", ".join(f"{name} = {name} {sign} {term}" for name, term in _terms(row).items())
     return f"UPDATE spending SET {sums} WHERE currency = {row}.currency;"  # noqa: S608 - made of our own words above
+
+
+def _recounting() -> str:
+    """A trigger's statement that does both to an attempt that changes within its currency."""
+    old, new = _terms("old"), _terms("new")
+    sums = ", ".join(f"{name} = {name} + ({new[name]}) - ({old[name]})" for name in new if name != "tasks")
+    return f"UPDATE spending SET {sums} WHERE currency = new.currency;"  # noqa: S608 - made of our own words above
 
 
 _OPENED = "INSERT INTO spending (currency) VALUES (new.currency) ON CONFLICT DO NOTHING;"
@@ -176,6 +187,17 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     (
         "ALTER TABLE jobs ADD COLUMN noticed_at REAL",  # when a status answer first said that the task has ended
+    ),
+    (  # the same sums, by one statement where it took three
+        "DROP TRIGGER corrected",
+        f"""
+        CREATE TRIGGER corrected AFTER UPDATE ON purchases WHEN new.currency = old.currency
+        BEGIN {_recounting()} END
+        """,
+        f"""
+        CREATE TRIGGER priced AFTER UPDATE ON purchases WHEN new.currency != old.currency
+        BEGIN {_OPENED} {_counting("old", "-")} {_counting("new", "+")} END
+        """,
     ),
 )
 

@@ -226,7 +226,6 @@ def fetch_again(connection: sqlite3.Connection, job_id: str, at: float) -> None:
 
 # -- recovery and second tries --------------------------------------------------------------------------------------
 
-_CAUGHT = "SELECT * FROM jobs WHERE state = 'submitting' AND external_id IS NULL ORDER BY seq LIMIT 1"
 _DOWNLOAD_AGAIN = """
     UPDATE jobs SET state = 'fetching', download_again = 0, failure_stage = NULL, failure_code = NULL,
         failure_message = NULL, failure_status = NULL, moved_at = ?
@@ -327,12 +326,14 @@ def resolve_write_off(connection: sqlite3.Connection, run_id: str, job_id: str, 
 
 # -- the common part ------------------------------------------------------------------------------------------------
 
-_JOB = """
-    SELECT seq, job_id, state, attempt, spec, task_id, request_id, submitted_at, report,
-        failure_stage, failure_code, failure_message, failure_status
-    FROM jobs WHERE job_id = ?
+_WITH_COST = """
+    SELECT seq, job_id, state, jobs.attempt AS attempt, spec, task_id, request_id, intent_at, submitted_at, report,
+        failure_stage, failure_code, failure_message, failure_status, currency, expected, actual
+    FROM jobs LEFT JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt
 """
 """Whatever an end is made of. A row of all columns takes twice the time of these."""
+_JOB = f"{_WITH_COST} WHERE job_id = ?"
+_CAUGHT = f"{_WITH_COST} WHERE state = 'submitting' AND external_id IS NULL ORDER BY seq LIMIT 1"
 _ATTEMPT = "SELECT seq, state, attempt FROM jobs WHERE job_id = ?"
 _STATE = "SELECT state FROM jobs WHERE job_id = ?"
 _END = """
@@ -377,10 +378,10 @@ def _end(
     bought: bool = True,
 ) -> None:
     """Write the end of a job and its results line. Everything that can go wrong in Python goes wrong before."""
-    cost = purchases.cost(connection, row["seq"], row["attempt"]) if bought else None
+    cost = purchases.cost_of(row["currency"], row["expected"], row["actual"]) if bought else None
     line = build_line(run_id, row, ended, at, cost)
     failure = ended.failure
-    reason = (failure.stage, failure.code, failure.message, failure.http_status) if failure else (None,) * 4
-    values = (ended.state, ended.report, ended.files, *reason, download_again, ended.submitted_at, at, row["seq"])
+    reason = (failure.stage.value, failure.code, failure.message, failure.http_status) if failure else (None,) * 4
+    values = (ended.state.value, ended.report, ended.files, *reason, download_again, ended.submitted_at, at, row["seq"])
     connection.execute(_END, values)
     connection.execute(_LINE, (row["job_id"], row["attempt"], line))

@@ -44,6 +44,14 @@ def accept(connection: sqlite3.Connection, job_id: str = "wave-01") -> None:
     transitions.accepted(connection, job_id, Task(f"task of {job_id}", TASK.base_url), 3.0)
 
 
+def cost_on_line(connection: sqlite3.Connection) -> purchases.Cost | None:
+    """What the first job's first attempt cost, as its results line would say it."""
+    row = connection.execute(
+        "SELECT currency, expected, actual FROM purchases WHERE (job, attempt) = (1, 1)"
+    ).fetchone()
+    return purchases.cost_of(*row)
+
+
 def spent(connection: sqlite3.Connection) -> Spending:
     """What was spent, where it is in one currency."""
     (one,) = purchases.spending(connection)
@@ -106,7 +114,7 @@ def test_the_estimate_is_corrected_when_the_service_tells_the_usage(
     found = spent(connection)
     assert (found.spent, found.estimated, found.at_most, found.seconds) == after
     assert found.reserved == 0
-    assert purchases.cost(connection, 1, 1) == cost
+    assert cost_on_line(connection) == cost
 
 
 def test_the_currency_is_learned_with_the_cost_when_the_price_was_unknown(
@@ -118,7 +126,7 @@ def test_the_currency_is_learned_with_the_cost_when_the_price_was_unknown(
     assert spent(connection) == Spending("", tasks=1, unpriced=1, unmeasured=1)
     transitions.finished(connection, "wave-01", REPORT, 5.0, Actual(625_000, 5000, "CNY"))
     assert spent(connection) == Spending("CNY", tasks=1, spent=625_000, at_most=625_000, seconds=5000)
-    assert purchases.cost(connection, 1, 1) == Cost("0.625", "CNY", estimated=False)
+    assert cost_on_line(connection) == Cost("0.625", "CNY", estimated=False)
 
 
 def test_a_failed_task_counts_in_full(connection: sqlite3.Connection, buy: Any) -> None:
@@ -156,8 +164,7 @@ def test_nothing_is_known_when_no_price_was_named(connection: sqlite3.Connection
     """Without a quote an attempt is one task of unknown price, and its results line has no cost."""
     buy(quote=None)
     assert spent(connection) == Spending("", tasks=1, unpriced=1, unmeasured=1)
-    assert purchases.cost(connection, 1, 1) is None
-    assert purchases.cost(connection, 1, 2) is None
+    assert cost_on_line(connection) is None
 
 
 # -- what a run asks
