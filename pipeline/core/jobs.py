@@ -97,8 +97,12 @@ class Job:
     @property
     def kind(self) -> str:
         """Model, resolution and length in one line: jobs of one kind take about the same time."""
-        given = (self.parameters.get(name) for name in _KIND)
-        return " ".join([self.model, *(str(value) for value in given if value is not None)])
+        kind = self.model
+        for name in _KIND:
+            value = self.parameters.get(name)
+            if value is not None:
+                kind += f" {value}"
+        return kind
 
 
 _KIND = ("resolution", "size", "mode", "duration")

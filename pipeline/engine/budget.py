@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-import msgspec
-
 from pipeline.core.jobs import Job, Source
 from pipeline.core.money import Actual, Quote, Spending, micro_allowed, shown_amount
 from pipeline.engine.figures import Figures, currencies
@@ -54,7 +52,8 @@ class Verdict(StrEnum):
     NEVER = "never"
 
 
-class Share(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Share:
     """What counts against the caps."""
 
     money: int = 0

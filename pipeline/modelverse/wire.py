@@ -291,6 +291,8 @@ def excerpt(body: bytes, limit: int = EXCERPT_CHARS, *, hide: Hide = unhidden) -
 
 def clean(text: str, limit: int) -> str:
     """At most `limit` printable characters; everything else, lone surrogates too, becomes single spaces."""
+    if len(text) <= limit and " " not in text and text.isprintable():
+        return text
     head = text[: 4 * limit]
     if not head.isprintable():
         head = "".join(char if char.isprintable() else " " for char in head)

@@ -22,9 +22,13 @@ Command = Callable[[Path, Path, RawService], list[str]]
 """The command line for a manifest, an empty folder and the service."""
 
 
-def _product(manifest: Path, folder: Path, _service: RawService) -> list[str]:
-    options = ["--concurrency", str(CONCURRENCY), "--pollers", "16", "--downloads", "16", "--progress", "none", "-q"]
-    return [sys.executable, "-m", "pipeline", "run", str(manifest), "-o", str(folder / "batch"), *options]
+def _product(*more: str) -> Command:
+    def command(manifest: Path, folder: Path, _service: RawService) -> list[str]:
+        options = ["--concurrency", str(CONCURRENCY), "--pollers", "16", "--downloads", "16", "--progress", "none"]
+        run = [sys.executable, "-m", "pipeline", "run", str(manifest), "-o", str(folder / "batch")]
+        return [*run, *options, "-q", *more]
+
+    return command
 
 
 def _script(name: str) -> Command:
@@ -50,6 +54,7 @@ def _hashing(manifest: Path, _folder: Path, _service: RawService) -> list[str]:
 
 
 PRODUCT = "product"
+NO_REPORT = "product, no report"
 NAIVE = "naive"
 COOKBOOK = "cookbook"
 BARE = "bare"
@@ -57,7 +62,8 @@ BARE_KEPT = "bare, kept alive"
 HASHING = "hashing"
 
 PROGRAMS: dict[str, Command] = {
-    PRODUCT: _product,
+    PRODUCT: _product(),
+    NO_REPORT: _product("--no-report"),
     NAIVE: _script("naive_gather.py"),
     COOKBOOK: _script("cookbook_dispatcher.py"),
     BARE: _bare("--close"),
