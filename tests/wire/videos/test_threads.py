@@ -28,20 +28,17 @@ class CountingThreads(OwnThreads):
         self.hops: list[str] = []
         self.blocks: list[int] = []
         self.most = 0
-        self._under_way = 0
+        self._futures = []
 
     def start(self, call, *args):
         self.hops.append(call.__name__)
-        self._under_way += 1
-        self.most = max(self.most, self._under_way)
+        self._futures = [one for one in self._futures if not one.done()]
+        self.most = max(self.most, len(self._futures) + 1)
         if call.__name__ == "append":
             self.blocks.append(sum(map(len, args[0])))
         future = super().start(call, *args)
-        future.add_done_callback(self._ended)
+        self._futures.append(future)
         return future
-
-    def _ended(self, _future) -> None:
-        self._under_way -= 1
 
 
 class Gate:
