@@ -27,6 +27,8 @@ _VENDOR = (
 )
 """The vendor's hosts (`reference: modelverse-api.md` §2), and this machine: the key leaves for nobody else's."""
 _MOST_MONEY = 1_000_000_000
+_NEARLY = 0.8
+"""How alike (0 to 1) the name of a variable must be to a setting's to be taken for a slip."""
 _SHOWN = 60
 """Characters of a word of unknown origin that a message shows."""
 _DURATION = r"(?:([0-9]+(?:\.[0-9]+)?)\s*(d|h|m|s|ms))+"
@@ -468,11 +470,29 @@ def config_file_layer(path: Path) -> Layer:
 
 
 def environment_layer(environ: Mapping[str, str] = os.environ) -> Layer:
-    """`PIPELINE_CONCURRENCY=20` and its like, and `MODELVERSE_ENDPOINT`; empty values mean "not given"."""
+    """`PIPELINE_CONCURRENCY=20` and its like, and `MODELVERSE_ENDPOINT`; empty values mean "not given".
+
+    Raises `SettingsError` where a variable looks like a slip: a budget that is misspelt must not vanish. Others are
+    left alone, because some systems have `PIPELINE_…` variables of their own.
+    """
+    _check_slips(environ)
     values = {name: environ[f"PIPELINE_{name.upper()}"] for name in NAMES if environ.get(f"PIPELINE_{name.upper()}")}
     if environ.get("MODELVERSE_ENDPOINT"):
         values["endpoint"] = environ["MODELVERSE_ENDPOINT"]
     return Layer("environment", values, textual=True)
+
+
+def _check_slips(environ: Mapping[str, str]) -> None:
+    """Raises `SettingsError` where a variable's name is nearly a setting's."""
+    for variable in sorted(name for name in environ if name.startswith("PIPELINE_")):
+        name = variable.removeprefix("PIPELINE_").lower()
+        if name in NAMES:
+            continue
+        import difflib  # only a mistake waits for it
+
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=_NEARLY)
+        if near:
+            raise SettingsError(f"{_plain(variable)}: no such setting; did you mean PIPELINE_{near[0].upper()}?")
 
 
 def settings_for(
@@ -497,6 +517,8 @@ def read_api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ)
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise SettingsError(f"--api-key-file {key_file}: cannot be read: {reason}") from None
         origin = str(key_file)
+        if not key:
+            raise SettingsError(f"--api-key-file {key_file}: is empty; put the API key into it, alone")
     else:
         key, origin = environ.get("MODELVERSE_API_KEY", "").strip(), "MODELVERSE_API_KEY"
     if not key:
@@ -504,6 +526,6 @@ def read_api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ)
             "there is no API key: set MODELVERSE_API_KEY, or name a file with --api-key-file, "
             "or try the manifest without paying: --rehearse"
         )
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise SettingsError(f"{origin} does not hold a key: it contains spaces or characters that no key has")
+    if not key.isascii() or not key.isprintable() or set(key) & set(" \"'"):
+        raise SettingsError(f"{origin} does not hold a key: it contains spaces, quotes or characters that no key has")
     return key

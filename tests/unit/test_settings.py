@@ -325,3 +325,22 @@ def test_no_channel_is_shown_when_notify_is_wrong(notify: object, complaint: str
     with pytest.raises(SettingsError, match=complaint) as caught:
         build_settings(Layer("c.yaml", {"notify": notify}))
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(("variable", "meant"), [("PIPELINE_BUDGT", "BUDGET"), ("PIPELINE_CONCURENCY", "CONCURRENCY")])
+def test_a_variable_is_a_mistake_when_it_is_nearly_a_setting(variable: str, meant: str) -> None:
+    """A budget that is misspelt must not vanish; variables that other systems have under the prefix are left alone."""
+    with pytest.raises(SettingsError, match=f"{variable}: no such setting; did you mean PIPELINE_{meant}"):
+        environment_layer({variable: "1"})
+    assert environment_layer({"PIPELINE_WORKSPACE": "/w", "BUDGT": "1", "pipeline_budgt": "1"}).values == {}
+
+
+def test_a_key_file_says_what_is_wrong_when_it_holds_no_key(tmp_path: Path) -> None:
+    """An empty file is called empty, and quotes are no part of a key."""
+    empty, quoted = tmp_path / "empty", tmp_path / "quoted"
+    empty.write_text("\n")
+    quoted.write_text('"sk-1"\n')
+    with pytest.raises(SettingsError, match=r"empty: is empty; put the API key into it"):
+        read_api_key(empty, {"MODELVERSE_API_KEY": "sk-2"})
+    with pytest.raises(SettingsError, match="quotes or characters that no key has"):
+        read_api_key(quoted, {})
