@@ -4,13 +4,13 @@ An attempt counts at its worst case from the moment its intent is written. It co
 reports the usage of a task that succeeded, and for nothing where surely nothing was created.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from pipeline.core.jobs import Job, Source
-from pipeline.core.money import Actual, Quote, Spending, micro_allowed, shown_amount
+from pipeline.core.money import Actual, Quote, Spending, exact, micro_allowed, shown_amount
 from pipeline.engine.figures import Figures, currencies
 from pipeline.settings import Settings
 
@@ -240,6 +240,21 @@ def reached(budget: Budget, left: Figures) -> str:
     if caps.seconds is not None:
         said.append(f"max_seconds is {caps.seconds / 1000:,g}, and {used.seconds / 1000:,g} s of video were bought")
     return f"{'; '.join(said)}; left: {_jobs(left.jobs)}{_at_worst(left)}"
+
+
+def enough(budget: Budget, left: Figures) -> str:
+    """Options of a run under which all of `left` may be bought; empty where nobody can tell, or they are no larger."""
+    caps, used = budget.caps, budget.used
+    worst = [one.worst for one in left.sums()]
+    said: list[tuple[int, int, str, Callable[[int], str]]] = []
+    if caps.money is not None and not left.unpriced and None not in worst:
+        said.append((caps.money, used.money + sum(one or 0 for one in worst), "--budget {}", exact))
+    if caps.tasks is not None:
+        said.append((caps.tasks, used.tasks + left.jobs, "--max-jobs {}", str))
+    if caps.seconds is not None and not left.unmeasured:
+        longest = sum(number * (quote.longest or 0) for quote, number in left.counts.items())
+        said.append((caps.seconds, used.seconds + longest, "--max-seconds {}", lambda value: f"{value / 1000:g}"))
+    return " ".join(option.format(shown(wanted)) for cap, wanted, option, shown in said if wanted > cap)
 
 
 def _at_worst(left: Figures) -> str:

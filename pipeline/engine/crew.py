@@ -12,9 +12,9 @@ from pipeline.core.money import Quote
 from pipeline.core.ports import Service, VideoStore
 from pipeline.engine.account import Account
 from pipeline.engine.backoff import Backoff
-from pipeline.engine.budget import Budget, Share, caps_of, objection, reached, spent_in
+from pipeline.engine.budget import Budget, Share, caps_of, enough, objection, reached, spent_in
 from pipeline.engine.ceiling import Ceiling
-from pipeline.engine.desk import Desk
+from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.downloader import Downloaders, FetchRules
 from pipeline.engine.figures import Figures, wall_seconds
 from pipeline.engine.health import Health, HealthRules
@@ -144,9 +144,10 @@ class Crew:
 
         return wall_seconds(figures.counts, takes, slots)
 
-    async def _reached(self) -> str:
-        """Why the budget stops this run, and what it leaves."""
-        return reached(self._desk.budget, await self._survey())
+    async def _reached(self) -> Stop:
+        """Why the budget stops this run, what it leaves, and what would be enough for that."""
+        left, budget = await self._survey(), self._desk.budget
+        return Stop("budget", reached(budget, left), enough=enough(budget, left))
 
     def _slots_changed(self, limit: int) -> None:
         self._desk.tell(SlotsChanged(self._desk.now(), limit))

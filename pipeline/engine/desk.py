@@ -26,6 +26,8 @@ class Stop:
     """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`, `budget`."""
     message: str
     account_refused: bool = False
+    enough: str = ""
+    """Options of a run under which what a cap forbids may be bought; empty where no cap stopped it."""
 
 
 class Desk:

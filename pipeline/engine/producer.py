@@ -55,7 +55,7 @@ class Producer:
         jobs: JobQueue,
         pollers: Pollers,
         complaint: Callable[[], str | None],
-        reached: Callable[[], Awaitable[str]],
+        reached: Callable[[], Awaitable[Stop]],
         rules: SubmitRules,
     ) -> None:
         self._crew = crew
@@ -131,7 +131,7 @@ class Producer:
             if verdict is Verdict.FITS:
                 return record
             if verdict is Verdict.NEVER:
-                self.stop(Stop("budget", await self._reached()))
+                self.stop(await self._reached())
                 break
             await self._account.wait(self._rules.unhealthy_wait)
         self._jobs.hand_back(record, first=True)

@@ -14,6 +14,7 @@ from pipeline.engine.budget import (
     Unpriced,
     Verdict,
     caps_of,
+    enough,
     objection,
     reached,
     share_of,
@@ -218,6 +219,16 @@ def test_the_stop_says_which_cap_and_what_is_left() -> None:
         "left: 2 jobs, 3.00 CNY at worst"
     )
     assert reached(Budget(Caps(tasks=0)), figures(UNKNOWN)).endswith("0 were bought; left: 1 job")
+
+
+def test_the_options_that_are_enough_are_told_when_a_cap_stops_a_run() -> None:
+    """What is spent or reserved and all that is left, at worst; caps that are large enough already are not named."""
+    budget = Budget(Caps(money=3_000_000, tasks=9, seconds=7500))
+    budget.reserve("j0", quote(2_000_000, 5000))
+    left = figures(quote(1_500_000), quote(1_500_000, 4995))
+    assert enough(budget, left) == "--budget 5.00 --max-seconds 10"
+    assert enough(budget, figures(UNKNOWN)) == ""
+    assert enough(Budget(Caps(tasks=1)), left) == "--max-jobs 2"
 
 
 def test_nobody_knows_a_price_when_none_was_named() -> None:
