@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pipeline import __version__
-from pipeline.core.errors import FolderError, ManifestError, PipelineError
+from pipeline.core.errors import FolderError, ManifestError, PipelineError, SettingsError, UsageError
 from pipeline.views.text import many, printable
 
 if TYPE_CHECKING:
     from pipeline.foreground import Order
-    from pipeline.views.summary import Commands
+    from pipeline.views.summary import Commands, Ending
 
 INTERRUPTED = 3
 BUG = 70
+_CAPS = ("--budget", "--max-jobs", "--max-seconds")
 _BUYING_AGAIN = ("--retry-failed", "--resubmit-unknown")
 _OWN_COMMANDS = ("--on-job", "--on-finish")
 
@@ -209,7 +210,6 @@ def run(
     """
     _import_beside("pipeline.modelverse.client")
     from pipeline.foreground import Order, conduct
-    from pipeline.views.summary import spoken_lines
 
     if not rehearse and (speed is not None or scenario is not None):
         raise click.UsageError("--speed and --scenario belong to --rehearse")
@@ -226,15 +226,51 @@ def run(
         verbose=shell.verbose,
         again=_same_run_elsewhere(shell),
     )
-    ending = conduct(order, sys.stderr)
-    commands = _to_type_next(shell, order, ending.folder)
-    try:  # the exit code is the run's, whoever reads its summary
-        _print_all(spoken_lines(ending, commands, quiet=quiet, terminal=sys.stdout.isatty()))
-    except BrokenPipeError:
-        pass
-    except FolderError as error:
+    try:
+        ending = conduct(order, sys.stderr)
+    except UsageError as error:
         _say(_complaint(error))
-    return ending.exit_code
+        if not isinstance(error, SettingsError):  # which would keep us from collecting as well
+            _say_what_waits(order)
+        return error.exit_code
+    return _tell_end(ending, _to_type_next(shell, order, ending.folder), quiet=quiet)
+
+
+@cli.command(short_help="Collect what is paid for, without the manifest.")
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.option("-c", "--config", type=_PATH, metavar="FILE", help="Settings file (YAML).")
+@click.option("--api-key-file", type=_PATH, metavar="FILE", help="File with the API key, else MODELVERSE_API_KEY.")
+@click.option("-q", "--quiet", is_flag=True, help="Failures and stops on stderr, the last line on stdout, no more.")
+@verbose_option
+@click.pass_obj
+def collect(shell: Shell, /, folder: Path, config: Path | None, api_key_file: Path | None, quiet: bool) -> int:
+    """Collect the tasks of DIR that are paid for: ask how they stand and fetch their videos. Nothing is submitted.
+
+    A run does that by itself, before anything else; this is for a manifest that is broken, or no longer there.
+
+    \b
+    Example:
+      pipeline collect outputs/shots
+    """
+    _import_beside("pipeline.modelverse.client")
+    from pipeline.folder import is_rehearsal
+    from pipeline.foreground import Order, conduct
+
+    order = Order(
+        manifest=None,
+        output=folder,
+        config=config,
+        flags={"limit": 0},
+        rehearse=is_rehearsal(folder),
+        speed=None,
+        scenario=None,
+        api_key_file=api_key_file,
+        quiet=quiet,
+        verbose=shell.verbose,
+        again=_same_run_elsewhere(shell),
+    )
+    ending = conduct(order, sys.stderr)
+    return _tell_end(ending, _to_type_next(shell, order, ending.folder), quiet=quiet)
 
 
 @cli.command(short_help="Check a manifest and report every problem.")
@@ -624,23 +660,59 @@ def _program() -> str:
     return Path(called).name if found and Path(found).resolve() == Path(called).resolve() else shlex.quote(called)
 
 
-def _same_run(shell: Shell, without: str | None = None) -> str:
-    """The command as it was typed, without what would buy again what has ended meanwhile, and without an option."""
+def _same_run(shell: Shell, *without: str) -> str:
+    """The command as it was typed, without what would buy again what has ended meanwhile, and without some options."""
     kept = [argument for argument in shell.arguments if argument not in _BUYING_AGAIN]
-    if without in kept:
-        place = kept.index(without)
-        del kept[place : place + 2]
-    return shlex.join(argument for argument in kept if not (without and argument.startswith(f"{without}=")))
+    for option in without:
+        kept = [argument for argument in kept if not argument.startswith(f"{option}=")]
+        if option in kept:
+            place = kept.index(option)
+            del kept[place : place + 2]
+    return shlex.join(kept)
+
+
+def _tell_end(ending: "Ending", commands: "Commands", *, quiet: bool) -> int:
+    """The summary of a run, and its exit code: that is the run's, whoever reads the summary."""
+    from pipeline.views.summary import spoken_lines
+
+    try:
+        _print_all(spoken_lines(ending, commands, quiet=quiet, terminal=sys.stdout.isatty()))
+    except BrokenPipeError:
+        pass
+    except FolderError as error:
+        _say(_complaint(error))
+    return ending.exit_code
+
+
+def _say_what_waits(order: "Order") -> None:
+    """A manifest with a mistake in it keeps nobody from what is paid for."""
+    from pipeline.core.jobs import JobState
+    from pipeline.folder import default_folder, run_folder
+    from pipeline.ledger import LedgerReader
+
+    stem = "stdin" if order.manifest == "-" else Path(order.manifest or "").stem
+    folder = run_folder(order.output or default_folder(stem), rehearse=order.rehearse)
+    with contextlib.suppress(PipelineError), LedgerReader(folder) as reader:
+        counts = reader.counts()
+        waiting = counts[JobState.RUNNING] + counts[JobState.FETCHING] + counts[JobState.SUBMITTING]
+        if waiting:
+            command = f"{_program()} collect {shlex.quote(str(folder))}"
+            _say(f"pipeline: {many(waiting, 'paid task')} of {folder} can be collected all the same: {command}")
 
 
 def _to_type_next(shell: Shell, order: "Order", folder: str) -> "Commands":
     """What a run's summary may offer."""
     from pipeline.views.summary import Commands
 
+    if order.manifest is None:
+        again = f"run MANIFEST -o {shlex.quote(folder)}{' --rehearse' if order.rehearse else ''}"
+        return Commands(_program(), again, shlex.quote(folder))
+
     places = (("-o", order.output), ("-c", order.config))
     plan = ["plan", order.manifest, *(word for flag, path in places if path is not None for word in (flag, str(path)))]
-    unselected = _same_run(shell, without="--select") if "select" in order.flags else ""
-    return Commands(_program(), _same_run(shell), shlex.quote(folder), shlex.join(plan), unselected)
+    unselected = _same_run(shell, "--select") if "select" in order.flags else ""
+    uncapped = _same_run(shell, *_CAPS)
+    return Commands(_program(), _same_run(shell), shlex.quote(folder), shlex.join(plan), unselected, uncapped)
 
 
 def _same_run_elsewhere(shell: Shell) -> str:

@@ -21,7 +21,7 @@ from pipeline.engine.batch import Summary
 from pipeline.engine.durations import KEY, recollect
 from pipeline.folder import default_folder, run_folder
 from pipeline.ledger import LedgerReader
-from pipeline.manifest import open_manifest
+from pipeline.manifest import Manifest, NoManifest, open_manifest
 from pipeline.settings import Settings, config_file_layer, read_api_key, settings_for
 from pipeline.views.plan import priced_lines
 from pipeline.views.progress import keep_drawing
@@ -37,7 +37,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Order:
     """What was asked for; None means that nothing was said."""
 
-    manifest: str
+    manifest: str | None
+    """None: only what is paid for is collected, in the folder `output`."""
     output: Path | None
     config: Path | None
     flags: Mapping[str, Any]
@@ -59,7 +60,7 @@ def conduct(order: Order, stream: TextIO) -> Ending:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the API key
     config = config_file_layer(order.config) if order.config else None
-    with _interruptible(), open_manifest(order.manifest) as manifest:
+    with _interruptible(), _opened(order) as manifest:
         manifest.judge_by(order.flags, config)
         folder = order.output or default_folder(manifest.name)
         examined = examine(manifest, run_folder(folder, rehearse=order.rehearse))
@@ -90,6 +91,15 @@ def conduct(order: Order, stream: TextIO) -> Ending:
             began = time.monotonic()
             summary = asyncio.run(_see_through(run, screen))
             return _ending(run.folder, summary, time.monotonic() - began, opening, settings)
+
+
+def _opened(order: Order) -> Manifest:
+    """The manifest, or what stands for none. Raises `UsageError` where there is nothing to collect from."""
+    if order.manifest is not None:
+        return open_manifest(order.manifest)
+    folder = order.output or Path()
+    with LedgerReader(folder):  # says so where there is no batch
+        return NoManifest(folder)
 
 
 class Opening:
@@ -185,6 +195,7 @@ def _ending(folder: Path, summary: Summary, elapsed: float, opening: Opening, se
             rehearsal=opening.rehearsal,
             harvest=opening.harvest,
             idle=opening.idle,
+            enough=next((stop.enough for stop in summary.stops if stop.enough), ""),
             stop_reasons=[stop.reason for stop in summary.stops],
             all_selected_ended=only_queued
             and not summary.stops

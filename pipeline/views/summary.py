@@ -15,7 +15,7 @@ SHOWN = 5
 _MESSAGE_CELLS = 120
 _ENDS = (JobState.DONE, JobState.FAILED, JobState.UNKNOWN)
 _MENDED = {
-    "refused": "once the account is in order",
+    "refused": "once that is mended",
     "disk": "once there is room",
     "outage": "once the service answers",
     "lost_answers": "once the service answers",
@@ -36,6 +36,8 @@ class Commands:
     """What the paid run would do, where this was a rehearsal: `plan shots.yaml`."""
     unselected: str = ""
     """The run again, without its `--select`."""
+    uncapped: str = ""
+    """The run again, without the caps that were typed."""
 
     @property
     def go_on(self) -> str:
@@ -92,6 +94,8 @@ class Ending:
     harvest: Harvest = field(default_factory=Harvest)
     idle: bool = False
     """There was nothing to submit and nothing to collect."""
+    enough: str = ""
+    """Options under which what a cap forbade may be bought."""
     stop_reasons: Sequence[str] = ()
     """The stable words for `stops`."""
     all_selected_ended: bool = False
@@ -232,12 +236,14 @@ def _cost(ending: Ending) -> str:
 
 
 def _left(ending: Ending) -> str:
+    unknown = ending.count(JobState.UNKNOWN)
+    decisions = f"{many(unknown, 'unknown job')} to decide about" if unknown else ""
     if not ending.remaining:
-        return "left: nothing"
+        return f"left: {decisions or 'nothing'}"
     paid = ending.remaining - ending.count(JobState.QUEUED)
     of_which = f", {paid:,} of them paid for and collected first" if paid else ""
     why = ", which --select leaves out" if ending.all_selected_ended else ""
-    return f"left: {many(ending.remaining, 'job')}{of_which}{why}"
+    return f"left: {many(ending.remaining, 'job')}{of_which}{why}{f', and {decisions}' if decisions else ''}"
 
 
 def _next(ending: Ending, commands: Commands) -> str:
@@ -246,6 +252,8 @@ def _next(ending: Ending, commands: Commands) -> str:
     if ending.remaining and ending.all_selected_ended and commands.unselected:
         return f"next, to go on with the rest: {commands.program} {commands.unselected}"
     if ending.remaining:
+        if ending.enough and commands.uncapped:
+            return f"next, with enough for all that is left: {commands.program} {commands.uncapped} {ending.enough}"
         words = next((_MENDED[reason] for reason in ending.stop_reasons if reason in _MENDED), "to go on")
         return f"next, {words}: {commands.go_on}"
     if again:

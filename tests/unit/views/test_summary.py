@@ -15,6 +15,7 @@ COMMANDS = Commands(
     *("pipeline", "run 'my shots.yaml' --select 'a-*'", "outputs/shots"),
     plan="plan 'my shots.yaml'",
     unselected="run 'my shots.yaml'",
+    uncapped="run 'my shots.yaml' --select 'a-*'",
 )
 ENDING = Ending(
     *(0, {JobState.DONE: 2}, 14.16, "outputs/shots", (), (), ()),
@@ -106,8 +107,12 @@ AGAIN = FailureGroup("download", "code", 3, "job", "message", comes_again=3)
     ("ending", "following"),
     [
         (replace(STOPPED, stops=["SIGTERM received"], stop_reasons=["signal"]), f"next, to go on: {GO_ON}"),
-        (replace(STOPPED, stop_reasons=["refused"]), f"next, once the account is in order: {GO_ON}"),
+        (replace(STOPPED, stop_reasons=["refused"]), f"next, once that is mended: {GO_ON}"),
         (replace(STOPPED, stop_reasons=["signal", "budget"]), f"next, with a larger budget: {GO_ON}"),
+        (
+            replace(STOPPED, stop_reasons=["budget"], enough="--budget 5.00"),
+            "next, with enough for all that is left: pipeline run 'my shots.yaml' --select 'a-*' --budget 5.00",
+        ),
         (replace(STOPPED, stop_reasons=["disk"]), f"next, once there is room: {GO_ON}"),
         (replace(STOPPED, stop_reasons=["outage"]), f"next, once the service answers: {GO_ON}"),
         (

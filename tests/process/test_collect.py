@@ -1,0 +1,53 @@
+"""What is paid for is collected without a manifest: a mistake in it, or its loss, costs no video."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def left_running(lab: Any) -> Any:
+    """A lab in which a run was told to stop while two of its tasks went on, with a third job queued."""
+    lab.service = lab.emulator(speed=60, spread=0)
+    ended = lab.run("run", lab.manifest("sea", "sky", "sand", concurrency=2), "--max-runtime", "0.5s", "-q")
+    assert (ended.code, lab.service.bought().total()) == (3, 2), ended.err
+    return lab
+
+
+def test_a_mistake_in_the_manifest_says_how_to_collect_when_tasks_are_paid_for(left_running: Any) -> None:
+    """The manifest is refused as always, and the command that it shows brings the videos; nothing is bought by it."""
+    shots = left_running.path / "shots.yaml"
+    whole = shots.read_text()
+    shots.write_text(whole.replace("image_url", "imag_url", 1))
+    ended = left_running.run("run", "shots.yaml")
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].startswith(
+        "pipeline: 2 paid tasks of outputs/shots can be collected all the same:"
+    )
+    assert ended.err.splitlines()[-1].endswith(" collect outputs/shots")
+
+    collected = left_running.run("collect", "outputs/shots")
+    assert collected.code == 0, collected.err
+    assert "3 jobs: 2 done, 0 failed, 0 unknown, 1 remaining" in collected.last
+    assert "run MANIFEST -o outputs/shots" in collected.out
+    assert left_running.service.bought().total() == 2
+
+    shots.write_text(whole)
+    assert left_running.run("run", "shots.yaml").code == 0
+    assert left_running.service.bought() == {"sea": 1, "sky": 1, "sand": 1}
+
+
+def test_nothing_is_said_of_collecting_when_nothing_is_paid_for(lab: Any) -> None:
+    """A broken manifest of a new batch is only that."""
+    (lab.path / "shots.yaml").write_text("version: 1\njobs: []\n")
+    ended = lab.run("run", "shots.yaml")
+    assert ended.code == 2
+    assert "collect" not in ended.err
+
+
+def test_a_folder_without_a_batch_is_refused_when_it_is_to_be_collected(lab: Any) -> None:
+    """One sentence, and no folder is made."""
+    ended = lab.run("collect", "outputs/nowhere")
+    assert (ended.code, ended.out) == (2, "")
+    assert "no batch here" in ended.err
+    assert not (lab.path / "outputs").exists()
