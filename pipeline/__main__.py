@@ -3,7 +3,7 @@
 import gc
 
 _NEW_OBJECTS = 50_000
-"""After so many the collector looks for garbage: what a small command imports is less, what a long run drops is more."""
+"""After so many the collector looks for garbage: more than a small command makes, less than would matter in a run."""
 
 
 def main() -> None:

