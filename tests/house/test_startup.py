@@ -169,5 +169,5 @@ def test_garbage_is_hardly_looked_for_when_a_small_command_runs(tmp_path: Path) 
     collections, frozen = ended.stdout.splitlines()[-1].split()
     assert (
         int(collections) < 20
-    )  # fifty and more by the default, of which a few come of modules that are not compiled yet
+    )  # nearly fifty by the default, of which a few come of modules that are not compiled yet
     assert frozen == "True"
