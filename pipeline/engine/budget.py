@@ -233,7 +233,7 @@ def reached(budget: Budget, left: Figures) -> str:
     if caps.money is not None:
         said.append(
             f"the next job could exceed the budget of {shown_amount(caps.money)}{currency}, "
-            f"of which {shown_amount(used.money)}{currency} is spent or reserved"
+            f"of which {shown_amount(used.money)}{currency} is spent or reserved at worst"
         )
     if caps.tasks is not None:
         said.append(f"max_jobs is {caps.tasks:,}, and {used.tasks:,} were bought")

@@ -60,7 +60,7 @@ def test_it_says_what_was_spent_and_what_is_left(theatre: Theatre) -> None:
     """The sentence of the stop names the budget, what it went to, and what the jobs that are left may cost."""
     played = theatre.run(jobs(5), FakeService(), prices=TWO, budget=Decimal("7.5"))
     assert told(played) == (
-        "the next job could exceed the budget of 7.50 CNY, of which 6.00 CNY is spent or reserved; "
+        "the next job could exceed the budget of 7.50 CNY, of which 6.00 CNY is spent or reserved at worst; "
         "left: 2 jobs, 4.00 CNY at worst"
     )
 

@@ -214,7 +214,7 @@ def test_the_stop_says_which_cap_and_what_is_left() -> None:
     budget.reserve("j0", quote(2_000_000, 5000))
     left = figures(quote(1_500_000), quote(1_500_000))
     assert reached(budget, left) == (
-        "the next job could exceed the budget of 3.00 CNY, of which 2.00 CNY is spent or reserved; "
+        "the next job could exceed the budget of 3.00 CNY, of which 2.00 CNY is spent or reserved at worst; "
         "max_jobs is 1, and 1 were bought; max_seconds is 7.5, and 5 s of video were bought; "
         "left: 2 jobs, 3.00 CNY at worst"
     )
