@@ -42,6 +42,7 @@ class Shell:
 # -- options -----------------------------------------------------------------------------------------------------------
 
 _PATH = click.Path(path_type=Path)
+_PORT = click.IntRange(0, 65_535)
 
 
 def _remember_verbose(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -486,7 +487,7 @@ def report(folder: Path, output: Path | None) -> None:
 
 @cli.command(short_help="Serve the report of a batch live on this machine.")
 @click.argument("folder", metavar="DIR", type=_PATH)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Any free one by default.")
+@click.option("--port", type=_PORT, default=0, metavar="N", help="Any free one by default.")
 @verbose_option
 def watch(folder: Path, port: int) -> None:
     """Serve the report of the batch in DIR live, on 127.0.0.1 alone, until SIGINT or SIGTERM. It reads and never
@@ -555,8 +556,10 @@ def schema(catalog: str | None) -> None:
 
 
 @cli.command(short_help="Rehearse the service on this machine.")
-@click.option("--port", type=int, default=0, metavar="N", help="Of the API; any free one by default.")
-@click.option("--results-port", type=int, default=0, metavar="N", help="Of the result files; any free one by default.")
+@click.option("--port", type=_PORT, default=0, metavar="N", help="Of the API; any free one by default.")
+@click.option(
+    "--results-port", type=_PORT, default=0, metavar="N", help="Of the result files; any free one by default."
+)
 @click.option("--scenario", type=_PATH, metavar="FILE", help="The trouble to play (YAML), see configs/scenarios.")
 @click.option("--speed", type=float, default=1.0, metavar="X", help="How many times faster than life (1).")
 @click.option("--folder", type=_PATH, metavar="DIR", help="Keep tasks and ports there, over restarts.")

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 from pipeline.core.errors import UsageError
@@ -29,7 +30,7 @@ class ChangedJob:
     was: Source
     """Where the row stood that was enrolled before."""
     differs: tuple[str, ...]
-    """What is bought otherwise: dotted paths, or `the bytes of a local file`."""
+    """What is bought otherwise: dotted paths, or the bytes of which local file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,12 @@ def _differences(was: Spec, job: Job) -> tuple[str, ...]:
     for section, old, new in (("input", was.input, job.input), ("parameters", was.parameters, job.parameters)):
         names = {**old, **new}
         found += [f"{section}.{name}" for name in names if old.get(name) != new.get(name)]
+    before = {file.field: file.sha256 for file in was.files}
+    found += [
+        f"the bytes of {PurePath(file.path).name} ({file.field})"
+        for file in job.files
+        if file.field not in found and before.get(file.field) != file.sha256
+    ]
     return tuple(found) or ("the bytes of a local file",)
 
 

@@ -46,7 +46,7 @@ def test_other_bytes_are_another_job(lab: Any) -> None:
     refused = run(lab)
     assert refused.code == 2
     assert "job two (done) is not what was enrolled" in refused.err
-    assert "the bytes of a local file changed" in refused.err
+    assert "the bytes of copy.jpg (input.image_url) changed" in refused.err
     assert run(lab, "--on-changed", "keep").code == 0
     assert emulator.bought().total() == 2
     assert run(lab, "--on-changed", "rerun").code == 0
