@@ -45,9 +45,13 @@ _LESS_HASH = (
 
 
 _PARTS = (
-    "No largest part was found beside the requests. Parts taken out one at a time, one count each, saved of all the "
-    "product's instructions, its hash included: learning when to ask 6 %, hiding the key in answers 4 %, a timeout "
-    "object for each exchange 3 % (since replaced by one timer), pricing 2 %, telling what happens 1 %."
+    "Where the product's instructions go, by thread, in million a job, as counted once beside this: 4.4 on the event "
+    "loop, of which the requests take what bare takes; 1.0 on the ledger's thread, which enrolls the row, prices it "
+    "and writes four durable steps (0.3 inside SQLite); 0.9 elsewhere, 0.8 of it for report.html at the end. Of the "
+    "interpreter's steps on the event loop 61 % are in aiohttp, asyncio and yarl (all of bare takes 57 % as many), "
+    "8 % in the engine, 8 % in reading answers and keeping the key out of them, 7 % in the standard library and plain values, "
+    "6 % in learning when to ask, 4 % in the download, 2 % in prices, 2 % in telling what happens: no part is left "
+    "whose removal would reach the goal."
 )
 
 
