@@ -50,8 +50,8 @@ _PARTS = (
     "and writes four durable steps (0.3 inside SQLite); 0.9 elsewhere, 0.8 of it for report.html at the end. Of the "
     "interpreter's steps on the event loop 61 % are in aiohttp, asyncio and yarl (all of bare takes 57 % as many), "
     "8 % in the engine, 8 % in reading answers and keeping the key out of them, 7 % in the standard library and plain "
-    "values, 6 % in learning when to ask, 4 % in the download, 2 % in prices, 2 % in telling what happens: no part is left "
-    "whose removal would reach the goal."
+    "values, 6 % in learning when to ask, 4 % in the download, 2 % in prices, 2 % in telling what happens: no part is "
+    "left whose removal would reach the goal."
 )
 
 
