@@ -232,7 +232,9 @@ def _cost(ending: Ending) -> str:
     if not by_this_run:
         return f"cost: {'; '.join(spending_lines(ending.spending)) or 'nothing was bought'}"
     in_all = "; ".join(spending_lines(ending.spending))
-    return f"cost: {' and '.join(by_this_run)} by this run; in all {in_all}{prices_of(ending.prices_as_of)}"
+    return (
+        f"cost: {' and '.join(by_this_run)} for what ended in this run; in all {in_all}{prices_of(ending.prices_as_of)}"
+    )
 
 
 def _left(ending: Ending) -> str:

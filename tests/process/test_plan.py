@@ -44,7 +44,9 @@ def test_a_run_begins_with_the_totals_of_its_plan(lab: Any) -> None:
     logged = lab.run("run", "shots.yaml", "--log-format", "json")
     priced = [event for line in logged.err.splitlines() if (event := json.loads(line))["event"] == "batch_priced"]
     assert (priced[0]["jobs"], priced[0]["totals"][0]["worst"]) == (3, "4.32")
-    assert re.search(r"^cost: .* CNY by this run; in all .* \(prices of 2026-03-24\)$", logged.out, re.MULTILINE)
+    assert re.search(
+        r"^cost: .* CNY for what ended in this run; in all .* \(prices of 2026-03-24\)$", logged.out, re.MULTILINE
+    )
     assert "4 paid tasks (prices of 2026-03-24)" in lab.run("status", "outputs/shots").out
 
 

@@ -304,7 +304,7 @@ def test_the_end_of_a_run_is_told_in_five_lines_when_work_remains(lab: Any) -> N
     ended = lab.run("run", lab.manifest("wave one", "wave two", "sea one"), "--select", "wave-*", "-o", "my videos")
     happened, cost, left, following, files, last = ended.out.splitlines()[-6:]
     assert happened.startswith("happened: 2 done (2 videos, ")
-    assert cost.startswith("cost: 1.80 CNY by this run; in all spent: 1.80 CNY")
+    assert cost.startswith("cost: 1.80 CNY for what ended in this run; in all spent: 1.80 CNY")
     assert left == "left: 1 job, which --select leaves out"
     assert following == "next, to go on with the rest: python -m pipeline run shots.yaml -o 'my videos'"
     assert files.startswith("videos: my videos/videos, results: my videos/results.jsonl")

@@ -54,7 +54,7 @@ def test_five_lines_and_the_last_one_are_enough_when_all_went_well() -> None:
     """What happened, what it cost, what is left, what is next, where the files are; and the stable last line."""
     assert summary_lines(ENDING, COMMANDS) == [
         "happened: 2 done (2 videos, 4.9 MB) in 14.2 s",
-        "cost: 1.80 CNY by this run; in all spent: 1.80 CNY, 2 paid tasks",
+        "cost: 1.80 CNY for what ended in this run; in all spent: 1.80 CNY, 2 paid tasks",
         "left: nothing",
         "next: nothing; to compare every video with its record: pipeline verify outputs/shots",
         "videos: outputs/shots/videos, results: outputs/shots/results.jsonl",
@@ -72,7 +72,7 @@ def test_a_run_is_told_apart_from_the_batch_when_it_was_not_the_first() -> None:
     happened, cost, *_ = five(ending)
     assert happened == "happened: 2 done (2 videos, 4.9 MB) in 3 min 20 s; in all 9 of 12 jobs are done"
     assert cost == (
-        "cost: 1.00 CNY by this run; in all price unknown: 3 paid tasks; "
+        "cost: 1.00 CNY for what ended in this run; in all price unknown: 3 paid tasks; "
         "spent: 5.00 CNY (0.90 of it estimated), 0.90 CNY reserved, 8 paid tasks"
     )
 
@@ -308,5 +308,7 @@ def test_the_summary_tells_what_this_run_cost_and_what_the_folder_did() -> None:
     before, after = (Spending("CNY", tasks=n, spent=n * 900_000) for n in (1, 3))
     ended = replace(ENDING, spending=[after], spent_before=[before], prices_as_of="2026-03-24")
     told = [line for line in summary_lines(ended, COMMANDS) if "spent" in line or "cost" in line]
-    assert told == ["cost: 1.80 CNY by this run; in all spent: 2.70 CNY, 3 paid tasks (prices of 2026-03-24)"]
+    assert told == [
+        "cost: 1.80 CNY for what ended in this run; in all spent: 2.70 CNY, 3 paid tasks (prices of 2026-03-24)"
+    ]
     assert "cost: none, this was a rehearsal" in summary_lines(replace(ended, rehearsal=True), COMMANDS)
