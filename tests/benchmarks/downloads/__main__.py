@@ -28,10 +28,6 @@ ALONE = {"product": "the product alone", "curl": "curl alone"}
 _MODULES = {"usual": "tests.benchmarks.peers.chunked_files", "product": "tests.benchmarks.downloads.fetch"}
 _SLOW_SOURCE = Path(__file__).with_name("slow_disk.c")
 _SERVER_CORE, _CLIENT_CORE = (0, 1) if (os.cpu_count() or 1) > 1 else (None, None)
-_UNEXPLAINED = (
-    "The product waits for more than half of this time while it needs half the processor. What for is not known: the "
-    "disk, or the turns of the threads between which a block is handed over."
-)
 METHOD = (
     f"A local nginx serves from memory, pinned to one core; the client is pinned to another and writes to the disk "
     f"under the temporary folder, {ROUNDS} rounds. {MANY} × {LARGE} MB, over TLS {TLS} × {LARGE} MB, clips {CLIPS} × "
@@ -66,7 +62,7 @@ def plain(host: Host) -> list[Figure]:
         at_most("CPU", ratios(cpu["product"], cpu["curl"]), 1.3, peer=CURL),
         at_least("MB/s", ratios(rates["product"], rates["aria2c"]), 1, peer=ARIA2C),
         at_most("CPU", ratios(cpu["product"], cpu["aria2c"]), 1, peer=ARIA2C),
-        at_least("MB/s", ratios(rates["product"], rates["usual"]), 1, peer=USUAL, remark=_UNEXPLAINED),
+        at_least("MB/s", ratios(rates["product"], rates["usual"]), 1, peer=USUAL),
         at_most("CPU", ratios(cpu["product"], cpu["usual"]), 1, peer=USUAL),
         *(noted("MB/s", rates[name], peer=words, unit="MB/s") for name, words in ALONE.items()),
         *(noted("CPU", _by_gigabyte(cpu[name], MANY), peer=words, unit="s/GB") for name, words in ALONE.items()),
