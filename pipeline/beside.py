@@ -39,6 +39,10 @@ AT_ONCE = 0.25
 LONGEST_WORK = 600.0
 """Seconds that the report, and that sidecars, may take after a run that was not told to stop."""
 
+MOST_REPORTED = 100_000
+"""Jobs of a batch up to which a run writes the report by itself: for a million it takes a quarter of a minute and some
+two hundred megabytes, and a run's memory does not grow with its batch."""
+
 _TELL_EVERY = 60.0
 """Seconds in which a kind of failure is told once."""
 _WAITING_SIDECARS = 5000
@@ -56,6 +60,11 @@ def write_report(folder: Path) -> Path:
     from pipeline.views import report  # its template engine is imported when there is something to report
 
     return report.write_report(folder)
+
+
+def wants_report(settings: Settings, end: RunEnd) -> bool:
+    """Whether the end of a run is to be reported: it did something, and the batch is not too large for that."""
+    return settings.report and end.moved and sum(end.counts.values()) <= MOST_REPORTED
 
 
 def check(settings: Settings) -> None:
@@ -295,7 +304,7 @@ class Beside:
             yield "on_job", partial(self._tell_jobs, self._hooks)
         if settings.sidecar:
             yield "sidecar", self._complete_sidecars
-        if settings.report and end.moved:
+        if wants_report(settings, end):
             yield "report", self._report
         if self._file is not None:
             yield "metrics", partial(self._write_last_metrics, self._file, end)

@@ -207,7 +207,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # -- beside the videos
     report: bool = True
-    """Write report.html at the end of a run that did something."""
+    """Write report.html at the end of a run that did something, in a batch of up to 100,000 jobs."""
     sidecar: bool = False
     """Write a JSON file beside each video: request, task, hashes, times, price and version."""
     metrics_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline import beside as beside_module
-from pipeline.beside import PATIENCE, Beside, Complaints, Ended, check
+from pipeline.beside import MOST_REPORTED, PATIENCE, Beside, Complaints, Ended, check, wants_report
 from pipeline.core.errors import FolderError, PipelineError, UsageError
 from pipeline.core.events import Event, ExtraFailed
 from pipeline.core.jobs import JobState
@@ -21,6 +21,7 @@ from pipeline.engine.desk import Stop
 from pipeline.ledger import Ledger
 from pipeline.settings import Notify, Settings
 from pipeline.views import notify
+from pipeline.views.facts import RunEnd
 from tests.unit.ends import about, done, failed, lost
 
 FINE = Ended(Summary({JobState.DONE: 1}, ()))
@@ -99,6 +100,25 @@ async def test_nothing_is_written_when_a_run_had_nothing_to_do(stage: Stage) -> 
     assert stage.reports == 0
     facts = json.loads((stage.folder / "facts").read_text())
     assert (facts["jobs"]["done"], facts["ended"]["done"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "moved", "report", "wanted"),
+    [
+        (MOST_REPORTED, True, True, True),
+        (MOST_REPORTED + 1, True, True, False),
+        (1, False, True, False),
+        (1, True, False, False),
+    ],
+)
+def test_a_report_is_written_when_the_batch_is_not_too_large(
+    tmp_path: Path, jobs: int, moved: bool, report: bool, wanted: bool
+) -> None:
+    """A run's memory does not grow with its batch, and a report's does: a very large one is left to its command."""
+    end = RunEnd(
+        about=about(tmp_path), exit_code=0, started_at=0.0, ended_at=1.0, counts={JobState.DONE: jobs}, moved=moved
+    )
+    assert wants_report(Settings(report=report), end) is wanted
 
 
 async def test_a_run_did_something_when_only_its_recovery_ended_a_job(stage: Stage) -> None:
