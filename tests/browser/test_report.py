@@ -167,8 +167,11 @@ def test_the_keyboard_is_enough_when_there_is_no_mouse(page: Page, tmp_path: Pat
     page.press("?")
     assert page.js("document.querySelector('#help').open")
     page.press(Keys.ESCAPE)
-    page.wait("!document.querySelector('#help').open")
-    page.press("/", "kite")
+    page.wait("!document.querySelector('#help').open && !document.activeElement.closest('dialog')")
+    page.press("/")
+    page.wait("document.activeElement.id === 'search'")
+    page.press("kite")
+    page.wait("document.querySelector('#count').textContent === '1 of 5'")
     assert page.ids() == ["shot-2"]
     page.press(Keys.ESCAPE, Keys.ESCAPE, Keys.ARROW_DOWN)
     assert len(page.ids()) == 5
