@@ -211,7 +211,7 @@ class Crew:
             self._pollers,
             self._complaint,
             self._reached,
-            SubmitRules(outage_timeout=settings.outage_timeout),
+            SubmitRules(outage_timeout=settings.outage_timeout, grace=settings.grace),
         )
 
     def _make_queue(self) -> JobQueue:

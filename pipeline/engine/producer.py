@@ -10,6 +10,7 @@ from pipeline.core.body import Body
 from pipeline.core.errors import (
     AmbiguousError,
     FatalError,
+    LedgerError,
     RateLimitedError,
     RejectedError,
     Scope,
@@ -41,6 +42,8 @@ class SubmitRules:
     """Between two looks while submitting is paused for health."""
     trace_pauses: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0, 40.0)
     """Before each question for a task by our own id; a fresh task may not be visible at once."""
+    grace: float = 8.0
+    """For answers that are outstanding when the ledger breaks: a task that is named can be collected."""
 
 
 class Producer:
@@ -196,12 +199,28 @@ class Producer:
 
     async def _send(self, record: Record, body: Body) -> Task:
         """The paid request, exactly once."""
+        asking = asyncio.ensure_future(self._service.submit(record.job, body))
         try:
-            return await self._service.submit(record.job, body)
+            return await asyncio.shield(asking)
         except asyncio.CancelledError:
+            await self._sent_home(record, asking)
+            raise
+
+    async def _sent_home(self, record: Record, asking: "asyncio.Future[Task]") -> None:
+        """The run ends before the answer came: that is written down, or the answer awaited where nothing can be.
+
+        What has an id of ours stays `submitting`: the next run asks for it.
+        """
+        try:
             if record.external_id is None:
-                self._desk.abandon(record, Failure(Stage.SUBMIT, "interrupted", "the run ended before the answer came"))
-            raise  # what has an id of ours stays `submitting`: the next run asks for it
+                failure = Failure(Stage.SUBMIT, "interrupted", "the run ended before the answer came")
+                self._desk.abandon(record, failure)
+        except LedgerError:
+            await asyncio.wait([asking], timeout=self._rules.grace)
+            self._desk.unrecord(record, asking)
+        finally:
+            asking.cancel()
+            await asyncio.wait([asking])  # its connection is closed before the client is
 
     async def _refused(self, record: Record, error: ServiceError) -> "_Doubt | None":
         """What an error of the submit means for the job, for the pace, and for the run."""

@@ -194,6 +194,41 @@ def test_every_task_is_named_when_the_ledger_breaks_before_its_id_is_written(
     assert not named & recorded
 
 
+@pytest.mark.parametrize("last_commit", range(2, 20))
+def test_no_paid_task_is_forgotten_when_the_ledger_breaks_while_its_answer_is_on_the_way(
+    theatre: Theatre, last_commit: int
+) -> None:
+    """The service creates a task when the request reaches it: answers that come within the grace are waited for."""
+    commits = 0
+
+    def fail() -> None:
+        nonlocal commits
+        commits += 1
+        if commits > last_commit:
+            raise OSError(28, "No space left on device")
+
+    service = FakeService(submit_takes=7.0, duration=3.0)
+    played = theatre.run(jobs(12), service, concurrency=6, before_commit=fail)
+    recorded = {job.job_id for job in jobs(12) if theatre.record(job.job_id).task}
+    named = {job_id for job_id in service.sent_jobs if f"job {job_id} has task t" in str(played.error)}
+    assert named | recorded == set(service.sent_jobs)
+    assert not named & recorded
+
+
+def test_an_answer_is_not_waited_for_longer_than_the_grace_when_the_ledger_breaks(theatre: Theatre) -> None:
+    """A service that never answers cannot hold a run that is over."""
+    service = FakeService()
+    service.on_submit = lambda number, _job: setattr(service, "submit_takes", 500.0)
+
+    def fail() -> None:
+        if len(service.sent) > 2:
+            raise OSError(28, "No space left on device")
+
+    played = theatre.run(jobs(12), service, concurrency=6, before_commit=fail, grace=5.0)
+    assert type(played.error) is LedgerError
+    assert 5.0 <= played.took < 30.0
+
+
 # -- bugs
 
 

@@ -9,7 +9,7 @@ from pipeline.core.jobs import JobState, Record
 from pipeline.engine.desk import Desk
 from tests.engine.replacing import replaced
 
-CAUGHT = r"left without a durable intent"
+CAUGHT = r"left without a durable intent|could be charged and \d+ is on record"
 
 
 async def _intend(desk: Desk, record: Record, body: Body, base_url: str) -> Record:
