@@ -184,10 +184,10 @@ class Producer:
                 self._hand_back(queued)
                 return None
             record = intended
-            if self._account.stopped or not self._jobs.wanted(record):
+            task = await self._send(record, body)
+            if task is None:
                 self._hand_back(self._desk.withdraw(record))
                 return None
-            task = await self._send(record, body)
         except RejectedError as error:
             if queued.external_id is not None and error.scope is Scope.JOB:
                 return _Doubt(record, error)  # our id may be taken by the task of the answer that was lost before
@@ -197,16 +197,21 @@ class Producer:
         self._account.accepted(self._pollers.watched)
         return await self._desk.accepted(record, task)
 
-    async def _send(self, record: Record, body: Body) -> Task:
-        """The paid request, exactly once."""
-        asking = asyncio.ensure_future(self._service.submit(record.job, body))
+    async def _send(self, record: Record, body: Body) -> Task | None:
+        """The paid request, exactly once; None where submitting stopped before it left."""
+        asking = asyncio.ensure_future(self._ask(record, body))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
             await self._sent_home(record, asking)
             raise
 
-    async def _sent_home(self, record: Record, asking: "asyncio.Future[Task]") -> None:
+    async def _ask(self, record: Record, body: Body) -> Task | None:
+        if self._account.stopped or not self._jobs.wanted(record):
+            return None
+        return await self._service.submit(record.job, body)
+
+    async def _sent_home(self, record: Record, asking: "asyncio.Future[Task | None]") -> None:
         """The run ends before the answer came: that is written down, or the answer awaited where nothing can be.
 
         What has an id of ours stays `submitting`: the next run asks for it.
