@@ -112,20 +112,18 @@ class Budget:
 
     def verdict(self, job_id: str, quote: Quote) -> Verdict:
         """Whether another attempt of the job may be bought."""
-        wanted = self._wanted(job_id, quote)
         if not self._is_known(quote):
             return Verdict.NEVER
-        if self._allows(wanted):
+        if self._allows(job_id, quote):
             return Verdict.FITS
         returning = sum((self._shares[name] for name in self._open), _NOTHING)
-        return Verdict.LATER if self._open and self._allows(wanted - returning) else Verdict.NEVER
+        return Verdict.LATER if self._open and self._allows(job_id, quote, returning) else Verdict.NEVER
 
     def reserve(self, job_id: str, quote: Quote) -> bool:
         """Count an attempt that is about to be bought; False, and nothing is counted, where the caps forbid it."""
-        wanted = self._wanted(job_id, quote)
-        if not self._is_known(quote) or not self._allows(wanted):
+        if not self._is_known(quote) or not self._allows(job_id, quote):
             return False
-        self._used += wanted
+        self._used = self._with(job_id, quote)
         self._shares[job_id] = share_of(quote)
         self._open.add(job_id)
         return True
@@ -158,8 +156,9 @@ class Budget:
         self._open.discard(job_id)
         self._doubted.discard(job_id)
 
-    def _wanted(self, job_id: str, quote: Quote) -> Share:
-        return share_of(quote) - self._shares.get(job_id, _NOTHING)
+    def _with(self, job_id: str, quote: Quote) -> Share:
+        """What it all comes to with another attempt of the job; one whose submit was in doubt counts already."""
+        return self._used + share_of(quote) - self._shares.get(job_id, _NOTHING)
 
     def _is_known(self, quote: Quote) -> bool:
         return self._caps.allow_unpriced or not (
@@ -167,12 +166,17 @@ class Budget:
             or (self._caps.seconds is not None and quote.longest is None)
         )
 
-    def _allows(self, wanted: Share) -> bool:
-        after, caps = self._used + wanted, self._caps
+    def _allows(self, job_id: str, quote: Quote, returning: Share = _NOTHING) -> bool:
+        """Whether the caps leave room for the job; what costs nothing never meets a cap on it.
+
+        A submit that was in doubt and is tried again has to fit, too, though it brings nothing new: the caps may have
+        been lowered since.
+        """
+        share, after, caps = share_of(quote), self._with(job_id, quote) - returning, self._caps
         return not (
-            (caps.money is not None and wanted.money > 0 and after.money > caps.money)
-            or (caps.tasks is not None and wanted.tasks > 0 and after.tasks > caps.tasks)
-            or (caps.seconds is not None and wanted.seconds > 0 and after.seconds > caps.seconds)
+            (caps.money is not None and share.money > 0 and after.money > caps.money)
+            or (caps.tasks is not None and after.tasks > caps.tasks)
+            or (caps.seconds is not None and share.seconds > 0 and after.seconds > caps.seconds)
         )
 
 

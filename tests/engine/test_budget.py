@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.errors import AmbiguousError, RejectedError, UsageError
+from pipeline.core.errors import AmbiguousError, RateLimitedError, RejectedError, UsageError
 from pipeline.core.events import BatchPriced, Stopping
-from pipeline.core.jobs import Failure, Stage, TaskReport, TaskState
+from pipeline.core.jobs import Failure, JobState, Stage, TaskReport, TaskState
 from pipeline.core.money import Spending
 from pipeline.engine.batch import Batch
 from pipeline.ledger import Ledger
@@ -172,6 +172,21 @@ def test_an_attempt_that_was_in_doubt_counts_when_its_second_try_is_refused(thea
     played = theatre.run(jobs(2, "kling-v3"), service, prices=TWO, concurrency=1, budget=Decimal(3))
     assert (played.exit_code, played.counts) == (3, {"failed": 1, "queued": 1})
     assert (service.sent_jobs, spending(theatre).at_most) == (["j1", "j1"], units(2))
+
+
+@pytest.mark.parametrize("lowered", [{"max_jobs": 0}, {"budget": Decimal(1)}, {"max_seconds": 1.0}])
+def test_an_attempt_that_was_in_doubt_is_not_tried_again_when_the_caps_were_lowered(
+    theatre: Theatre, lowered: dict[str, Any]
+) -> None:
+    """It counts already, but whoever forbids to buy means this one, too."""
+    limited = RateLimitedError("slow down", code="rate_limited", retry_after=1000.0)
+    service = FakeService(on_submit=first(LOST, limited))
+    theatre.run(jobs(1, "kling-v3"), service, prices=TWO, at={30.0: lambda batch: batch.go_home(SIGNAL)}, max_jobs=1)
+    assert (len(service.sent), theatre.record("j1").state) == (2, JobState.QUEUED)
+    played = theatre.run(jobs(1, "kling-v3"), service, prices=TWO, **lowered)
+    assert (played.exit_code, played.stops, len(service.sent)) == (3, ["budget"], 2)
+    again = theatre.run(jobs(1, "kling-v3"), service, prices=TWO, max_jobs=1, budget=Decimal(2))
+    assert (again.exit_code, len(service.sent)) == (0, 3)
 
 
 # -- what comes back
