@@ -1,8 +1,7 @@
 """The downloaders: bring the videos of finished tasks to disk, as many at a time as there are downloaders."""
 
 import asyncio
-import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from pipeline.core.errors import (
@@ -19,6 +18,7 @@ from pipeline.core.ports import Service, VideoStore
 from pipeline.engine.account import Account
 from pipeline.engine.backoff import Backoff
 from pipeline.engine.desk import Desk, Stop
+from pipeline.engine.due import DueQueue
 from pipeline.engine.health import Health
 
 _GONE = "link_gone"
@@ -35,8 +35,35 @@ class FetchRules:
     """Seconds; no pause that a host asks for is longer."""
 
 
+@dataclass(slots=True)
+class _Transfer:
+    """One finished task on its way to the disk, video after video."""
+
+    record: Record
+    files: list[StoredFile] = field(default_factory=list)
+    """What is there already, in order."""
+    output: str | None = None
+    """Where the next video goes, once that is settled."""
+    tries: int = 0
+    """Of that video, so far."""
+    expired: bool = False
+    """Its URL no longer holds."""
+    refreshed: bool = False
+    """Its URL is fresh from the service."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every video of the task is there."""
+        return self.record.report is None or len(self.files) >= len(self.record.report.urls)
+
+    def take(self, stored: StoredFile) -> None:
+        """One more video is there; what was learned of its URL says nothing about the next one's."""
+        self.files.append(stored)
+        self.output, self.tries, self.expired, self.refreshed = None, 0, False, False
+
+
 class Downloaders:
-    """The pool and the line of finished tasks before it."""
+    """The pool and the line of finished tasks before it. Nobody waits at a host that broke off: others go first."""
 
     def __init__(
         self,
@@ -56,52 +83,52 @@ class Downloaders:
         self._account = account
         self._backoff = backoff
         self._rules = rules
-        self._line: asyncio.Queue[Record] = asyncio.Queue()
-        self._dismissed = asyncio.Event()
+        self._line: DueQueue[_Transfer] = DueQueue()
+        self._dismissed = False
 
     def fetch(self, record: Record) -> None:
         """Put a finished task into the line; a part that an earlier run fetched is gone on with."""
-        if self._dismissed.is_set():
+        if self._dismissed:
             self._desk.leave(record, "the run ended")
             return
         self._health.backlog += 1
-        self._line.put_nowait(record)
+        self._put(_Transfer(record))
 
     def dismiss(self, reason: str) -> None:
         """Begin no further download; those under way go on."""
-        self._dismissed.set()
-        while not self._line.empty():
-            self._leave(self._line.get_nowait(), reason)
+        self._dismissed = True
+        for transfer in self._line.clear():
+            self._leave(transfer, reason)
 
     async def run(self) -> None:
         """One downloader: bring one task's videos after the other, for ever."""
         while True:
-            record = await self._line.get()
+            transfer = await self._line.get()
             try:
-                record, files = await self._bring(record)
+                await self._bring(transfer)
             except NoSpaceError as error:
                 self._account.stop()
                 self._desk.stop(Stop("disk", error.message))
-                self._leave(record, error.message)
+                self._leave(transfer, error.message)
+            except InterruptedDownloadError as error:
+                await self._broke_off(transfer, error)
             except DownloadError as error:
-                await self._given_up(record, error)
+                await self._give_up(transfer, error)
             except asyncio.CancelledError:
-                self._leave(record, "the run ended")
+                self._leave(transfer, "the run ended")
                 raise
             else:  # its end is being written down from here on, also for a downloader that is sent home meanwhile
                 self._health.backlog -= 1
-                await self._desk.downloaded(record, files)
+                await self._desk.downloaded(transfer.record, tuple(transfer.files))
 
-    async def _bring(self, record: Record) -> tuple[Record, tuple[StoredFile, ...]]:
+    async def _bring(self, transfer: _Transfer) -> None:
         """All videos of one task, in order; the job is done when the last one is there."""
-        files: list[StoredFile] = []
-        while record.report is not None and len(files) < len(record.report.urls):
-            output = await self._output(record, len(files))
-            if record.attempt > 1:
-                await self._store.discard(output)  # what is left there may belong to an earlier attempt's task
-            record, stored = await self._one(record, len(files), output)
-            files.append(stored)
-        return record, tuple(files)
+        while not transfer.whole:
+            if transfer.output is None:
+                transfer.output = await self._output(transfer.record, len(transfer.files))
+                if transfer.record.attempt > 1:  # what is left there may belong to an earlier attempt's task
+                    await self._store.discard(transfer.output)
+            transfer.take(await self._one(transfer, transfer.output))
 
     async def _output(self, record: Record, position: int) -> str:
         """Where a task's video number `position` goes: never where another job's video goes."""
@@ -111,23 +138,19 @@ class Downloaders:
         path = PurePosixPath(name)
         return str(path.with_name(f"{path.stem}-{record.job.digest[:8]}{path.suffix}"))
 
-    async def _one(self, record: Record, position: int, output: str) -> tuple[Record, StoredFile]:
-        """One video, over as many tries as the rules allow; the record comes back with fresh URLs if there were any."""
-        tries, expired, refreshed = 0, False, False
-        while True:
+    async def _one(self, transfer: _Transfer, output: str) -> StoredFile:
+        """The next video; its URL is asked for anew, once, where it has expired."""
+        position = len(transfer.files)
+        if not transfer.expired:
             try:
-                if expired:
-                    record = await self._refresh(record, position)
-                    expired, refreshed = False, True
-                return record, await self._store.fetch(_url(record, position), output)
-            except InterruptedDownloadError as error:
-                tries += 1
-                if not await self._once_more(record, error, tries):
-                    raise
+                return await self._store.fetch(_url(transfer.record, position), output)
             except LinkExpiredError:
-                if refreshed:
+                if transfer.refreshed:
                     raise
-                expired = True
+                transfer.expired = True
+        transfer.record = await self._refresh(transfer.record, position)
+        transfer.expired, transfer.refreshed = False, True
+        return await self._store.fetch(_url(transfer.record, position), output)
 
     async def _refresh(self, record: Record, position: int) -> Record:
         """Ask the service for fresh URLs. Raises a `DownloadError` where it has none."""
@@ -150,30 +173,31 @@ class Downloaders:
             )
         return self._desk.refreshed(record, report)
 
-    async def _once_more(self, record: Record, error: InterruptedDownloadError, tries: int) -> bool:
-        """Wait for the next try of a video; False where there is none in this run."""
-        if tries >= self._rules.tries or self._dismissed.is_set():
-            return False
-        wait = self._backoff.delay(tries, min(error.retry_after or 0.0, self._rules.longest_pause))
-        self._desk.call_failed("download", record, error.code, error.message, wait)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self._dismissed.wait()
-        return not self._dismissed.is_set()
+    async def _broke_off(self, transfer: _Transfer, error: InterruptedDownloadError) -> None:
+        """Back into the line for the next try, unless there is none in this run."""
+        transfer.tries += 1
+        if self._dismissed:  # a transfer that breaks off while the run ends has not failed
+            self._leave(transfer, error.message)
+        elif transfer.tries >= self._rules.tries:
+            await self._give_up(transfer, error)
+        else:
+            wait = self._backoff.delay(transfer.tries, min(error.retry_after or 0.0, self._rules.longest_pause))
+            self._desk.call_failed("download", transfer.record, error.code, error.message, wait)
+            self._put(transfer, wait)
 
-    async def _given_up(self, record: Record, error: DownloadError) -> None:
-        """The videos do not come in this run; a transfer that breaks off while the run ends has not failed."""
-        if self._dismissed.is_set() and isinstance(error, InterruptedDownloadError):
-            self._leave(record, error.message)
-            return
+    async def _give_up(self, transfer: _Transfer, error: DownloadError) -> None:
+        """The videos do not come in this run."""
         self._health.backlog -= 1
         failure = Failure(Stage.DOWNLOAD, error.code, error.message, error.http_status)
-        await self._desk.download_failed(record, failure, final=error.code == _GONE)
+        await self._desk.download_failed(transfer.record, failure, final=error.code == _GONE)
 
-    def _leave(self, record: Record, reason: str) -> None:
+    def _put(self, transfer: _Transfer, wait: float = 0.0) -> None:
+        self._line.put(transfer, asyncio.get_running_loop().time() + wait)
+
+    def _leave(self, transfer: _Transfer, reason: str) -> None:
         """The job stays `fetching` for the next run."""
         self._health.backlog -= 1
-        self._desk.leave(record, reason)
+        self._desk.leave(transfer.record, reason)
 
 
 def output_name(output: str, position: int) -> str:

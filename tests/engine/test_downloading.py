@@ -202,6 +202,27 @@ def test_no_more_downloads_run_at_once_than_are_allowed(theatre: Theatre) -> Non
     assert all(later - earlier >= 100.0 for earlier, later in zip(starts, starts[2:], strict=False))
 
 
+def test_other_videos_are_fetched_when_a_host_asks_for_pauses(theatre: Theatre) -> None:
+    """Nobody waits beside a host that broke off: one downloader brings five videos during the pause of the first."""
+    slow = InterruptedDownloadError("busy", code="http_503", retry_after=50.0)
+    store = FakeStore(on_fetch=lambda number, _url, output: slow if (number, output) == (1, "j1.mp4") else None)
+    theatre.run(jobs(6), FakeService(duration=1.0), store, concurrency=6, downloads=1)
+    outputs = [output for _, _, output in store.tried]
+    assert sorted(outputs[1:-1]) == [f"j{number}.mp4" for number in range(2, 7)]
+    assert (outputs[0], outputs[-1]) == ("j1.mp4", "j1.mp4")
+    assert store.tried[-1][0] - store.tried[0][0] == pytest.approx(51.0)
+
+
+def test_a_part_is_gone_on_with_when_its_task_is_a_second_attempt(theatre: Theatre) -> None:
+    """What an earlier attempt left is discarded before the first try alone, not what the try before brought."""
+    service = FakeService(on_status=lambda *_: TaskReport(TaskState.FAILED, "Failure", error_message="it failed"))
+    theatre.run(jobs(1), service)
+    store = FakeStore(on_fetch=first(CUT, CUT))
+    again = theatre.run(jobs(1), FakeService(), store, retry_failed=True)
+    assert again.counts == {"done": 1}
+    assert (len(store.tried), store.discarded) == (3, ["j1.mp4"])
+
+
 class WritingDesk:
     """A desk that takes for ever to write down that a job is done."""
 

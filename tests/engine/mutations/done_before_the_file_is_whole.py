@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.core.errors import InterruptedDownloadError
-from pipeline.core.jobs import Record, StoredFile
-from pipeline.engine.downloader import Downloaders
+from pipeline.core.jobs import StoredFile
+from pipeline.engine.downloader import Downloaders, _Transfer
 from tests.engine.replacing import replaced
 
 CAUGHT = r"was called done before"
@@ -14,13 +14,11 @@ CAUGHT = r"was called done before"
 _one = Downloaders._one
 
 
-async def _whatever_came(
-    downloaders: Downloaders, record: Record, position: int, output: str
-) -> tuple[Record, StoredFile]:
+async def _whatever_came(downloaders: Downloaders, transfer: _Transfer, output: str) -> StoredFile:
     try:
-        return await _one(downloaders, record, position, output)
+        return await _one(downloaders, transfer, output)
     except InterruptedDownloadError:
-        return record, StoredFile(f"videos/{output}", 0, "", "")
+        return StoredFile(f"videos/{output}", 0, "", "")
 
 
 @contextmanager
