@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.core.errors import FolderBusyError, FolderError, UsageError
 
 REHEARSAL_SUFFIX = "-rehearsal"
+_LOCKS = Path("/proc/locks")
 LOOK_EVERY = 0.5
 """Seconds between two looks whether the run that is waited for has let go; one look takes some 50 µs."""
 
@@ -67,13 +68,44 @@ def hold(folder: Path) -> Iterator[Path]:
             raise FolderError(f"{folder / '.lock'} is a link; remove it, or use another output folder")
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        raise FolderBusyError(f"another run holds {folder}; wait for it, or stop it with SIGTERM") from error
+        raise FolderBusyError(f"another run holds {folder}; wait for it, or {_stop_it(folder)}") from error
     except OSError as error:
         raise FolderError(f"{folder} cannot be used: {error.strerror or error}") from error
     try:
         yield folder
     finally:
         lock.release()
+
+
+def holder(folder: Path) -> int | None:
+    """The process of this machine that holds the folder: its id, 0 where none does, None where nobody can tell.
+
+    The kernel's table of locks is read (https://man7.org/linux/man-pages/man5/proc_locks.5.html): to try the lock would
+    get in the way of a run that begins in the same moment. Processes in other containers or at other machines, which
+    may share the folder, are not in it.
+    """
+    try:
+        found = (folder / ".lock").stat()
+        lines = _LOCKS.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return 0 if _LOCKS.exists() else None
+    except OSError:
+        return None
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+    alike = False
+    for line in lines:
+        match line.split():
+            case [_, "FLOCK", _, "WRITE", pid, place, *_] if place.endswith(f":{found.st_ino}"):
+                if place == f"{device}:{found.st_ino}":
+                    return int(pid)
+                alike = True  # some file systems tell the kernel's table another device
+    return None if alike else 0
+
+
+def _stop_it(folder: Path) -> str:
+    """How to stop the run that holds the folder."""
+    pid = holder(folder)
+    return f"stop it with SIGTERM (kill {pid})" if pid else "stop it with SIGTERM"
 
 
 @asynccontextmanager
@@ -106,7 +138,7 @@ async def _wait(held: ExitStack, folder: Path, patience: float) -> None:
             held.enter_context(_hold_existing(folder))
             return
     raise FolderBusyError(
-        f"another run still holds {folder} after {patience:g} s; wait longer with --wait-lock, or stop it with SIGTERM"
+        f"another run still holds {folder} after {patience:g} s; wait longer with --wait-lock, or {_stop_it(folder)}"
     ) from None
 
 

@@ -89,7 +89,8 @@ def test_a_night_is_skipped_when_the_one_before_is_still_running(lab: Any) -> No
     assert long_night.wait_for(running)
     ended = lab.run("run", manifest, "-q")
     assert (ended.code, ended.out) == (75, "")
-    assert ended.err == "pipeline: another run holds outputs/shots; wait for it, or stop it with SIGTERM\n"
+    stop_it = f"stop it with SIGTERM (kill {long_night.pid})"
+    assert ended.err == f"pipeline: another run holds outputs/shots; wait for it, or {stop_it}\n"
     assert long_night.wait() == 0
     ended = lab.run("run", manifest, "-q")
     assert (ended.code, ended.err, ended.out) == (0, "", "")

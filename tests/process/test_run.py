@@ -1,6 +1,7 @@
 """`run` from its manifest to its results, and every exit code."""
 
 import json
+import os
 import re
 from typing import Any
 
@@ -200,9 +201,8 @@ def test_the_exit_code_is_75_when_another_run_holds_the_folder(lab: Any) -> None
         ):
             ended = lab.run(*arguments)
             assert ended.code == 75, ended.err
-            assert ended.err == (
-                "pipeline: another run holds outputs/shots-rehearsal; wait for it, or stop it with SIGTERM\n"
-            )
+            stop_it = f"stop it with SIGTERM (kill {os.getpid()})"
+            assert ended.err == f"pipeline: another run holds outputs/shots-rehearsal; wait for it, or {stop_it}\n"
 
 
 # -- rehearsals

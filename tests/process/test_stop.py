@@ -82,7 +82,8 @@ def test_the_second_run_is_turned_away_when_two_want_one_folder(lab: Any) -> Non
     first = lab.start(*command)
     assert first.wait_for(running)
     second = lab.run(*command)
-    busy = "pipeline: another run holds outputs/shots; wait for it, or stop it with SIGTERM\n"
+    stop_it = f"stop it with SIGTERM (kill {first.pid})"
+    busy = f"pipeline: another run holds outputs/shots; wait for it, or {stop_it}\n"
     assert (second.code, second.out, second.err) == (75, "", busy)
     assert first.wait_for(running)
     first.end(signal.SIGKILL)

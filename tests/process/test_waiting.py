@@ -76,7 +76,7 @@ def test_the_exit_code_is_75_when_the_wait_was_too_short(lab: Any) -> None:
         quiet = lab.run("run", manifest, "-q")
         talkative = lab.run("run", manifest, "--wait-lock", "0.2s")
     still = f"pipeline: another run still holds {FOLDER} after {{}} s; wait longer with --wait-lock, or stop it with "
-    still += "SIGTERM"
+    still += f"SIGTERM (kill {os.getpid()})"
     assert (quiet.code, quiet.out, quiet.err.splitlines()) == (75, "", [still.format("0.1")])
     said, closing_line = talkative.err.splitlines()
     assert (talkative.code, closing_line) == (75, still.format("0.2"))
