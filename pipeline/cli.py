@@ -346,7 +346,7 @@ def status(folder: Path, as_json: bool) -> None:
       pipeline status outputs/shots
       pipeline status outputs/shots --json | jq .remaining
     """
-    from pipeline.folder import is_rehearsal
+    from pipeline.folder import holder, is_rehearsal
     from pipeline.ledger import PRICES_KEY, LedgerReader
     from pipeline.views.status import BatchStatus, status_json, status_lines
 
@@ -360,6 +360,7 @@ def status(folder: Path, as_json: bool) -> None:
             reader.spending(),
             reader.recall(PRICES_KEY),
             is_rehearsal(folder),
+            holder(folder),
         )
     resolve = f"{_program()} resolve {shlex.quote(str(folder))}" if found.unknown else ""
     _print_all([status_json(found)] if as_json else status_lines(found, resolve))

@@ -28,6 +28,8 @@ class BatchStatus:
     """The day of the prices that the last run went by."""
     rehearsal: bool = False
     """Nothing of it was paid."""
+    holder: int | None = None
+    """The process of this machine that holds the folder; 0 where none does, None where nobody can tell."""
 
     @property
     def total(self) -> int:
@@ -43,7 +45,7 @@ class BatchStatus:
 def status_lines(status: BatchStatus, resolve: str) -> list[str]:
     """The status for people; `resolve` is the beginning of the command that decides about an unknown job."""
     lines = [f"{printable(status.folder)}: {many(status.total, 'job')}, {status.remaining:,} remaining"]
-    lines += [f"  {_run(status.runs[-1])}"] if status.runs else []
+    lines += [f"  {_run(status.runs[-1], status.holder)}"] if status.runs else []
     lines += [f"{status.counts.get(state, 0):>8,} {state}" for state in JobState]
     live = "a rehearsal: nothing was paid; live: " if status.rehearsal else ""
     lines += [f"{live}{line}" for line in spending_lines(status.spending or (), printable(status.prices_as_of or ""))]
@@ -52,12 +54,19 @@ def status_lines(status: BatchStatus, resolve: str) -> list[str]:
     if status.unknown:
         lines += ["unknown, each waits for a decision:", *map(unknown_line, status.unknown)]
         lines.append(f"  to decide: {resolve} JOB --task-id ID | --resubmit | --write-off")
+    if status.remaining and status.holder == 0:
+        twice = "" if status.rehearsal else "; nothing is paid for twice"
+        lines.append(f"to go on: run the manifest again, as before{twice}")
     return lines
 
 
-def _run(run: Run) -> str:
+def _run(run: Run, holder: int | None) -> str:
     if run.ended_at is None:
-        return f"run {run.run_id} began {iso(run.started_at)} and has not ended (it goes on, or was killed)"
+        began = f"run {run.run_id} began {iso(run.started_at)}"
+        if holder:
+            return f"{began} and goes on (process {holder})"
+        ended = "it goes on, or was killed" if holder is None else "it was killed, or goes on elsewhere"
+        return f"{began} and has not ended ({ended})"
     return f"last run {run.run_id}: {iso(run.started_at)} to {iso(run.ended_at)}"
 
 
@@ -74,6 +83,7 @@ def status_json(status: BatchStatus) -> str:
         "prices_as_of": status.prices_as_of,
         "rehearsal": status.rehearsal,
         "last_run": _run_facts(status.runs[-1]) if status.runs else None,
+        "holder": status.holder,
         "failures": [asdict(group) for group in status.failures],
         "unknown": [_unknown_facts(unknown) for unknown in status.unknown],
     }

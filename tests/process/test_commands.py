@@ -60,14 +60,17 @@ def test_status_answers_when_a_run_holds_the_folder(lab: Any) -> None:
     found = json.loads(lab.run("status", FOLDER, "--json").out)
     assert found["jobs"]["running"] == 1
     assert (found["total"], found["jobs"]["done"], found["jobs"]["unknown"]) == (4, 1, 1)
-    assert found["last_run"]["ended_at"] is None
+    assert (found["last_run"]["ended_at"], found["holder"]) == (None, process.pid)
     assert found["unknown"][0]["job_id"] == "lost"
     assert len(found["unknown"][0]["body_sha256"]) == 64
     text = lab.run("status", FOLDER)
     assert (text.code, text.out.splitlines()[0]) == (0, "outputs/shots: 4 jobs, 2 remaining")
     assert "to decide: python -m pipeline resolve outputs/shots JOB --task-id ID" in text.out
+    assert f"and goes on (process {process.pid})" in text.out
     assert process.end(signal.SIGTERM) == 3
-    assert "last run " in lab.run("status", FOLDER).out
+    ended = lab.run("status", FOLDER).out
+    assert "last run " in ended
+    assert ended.endswith("to go on: run the manifest again, as before; nothing is paid for twice\n")
 
 
 def test_the_results_file_is_the_same_again_when_it_is_rebuilt(lab: Any) -> None:

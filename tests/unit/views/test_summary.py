@@ -255,6 +255,22 @@ def test_status_names_states_reasons_and_decisions_when_a_person_asks() -> None:
     assert lines[13] == "  to decide: pipeline resolve outputs/shots JOB --task-id ID | --resubmit | --write-off"
 
 
+@pytest.mark.parametrize(
+    ("holder", "said", "goes_on"),
+    [
+        (4711, "and goes on (process 4711)", False),
+        (0, "and has not ended (it was killed, or goes on elsewhere)", True),
+        (None, "and has not ended (it goes on, or was killed)", False),
+    ],
+)
+def test_status_tells_a_run_that_goes_on_from_one_that_was_killed(holder: int | None, said: str, goes_on: bool) -> None:
+    """As far as this machine knows; where nobody holds the folder and jobs remain, it says what to do."""
+    lines = status_lines(replace(STATUS, holder=holder), "pipeline resolve outputs/shots")
+    assert lines[1] == f"  run r2 began 1970-01-01T00:00:02.000Z {said}"
+    assert ("to go on: run the manifest again, as before; nothing is paid for twice" in lines) is goes_on
+    assert json.loads(status_json(replace(STATUS, holder=holder)))["holder"] == holder
+
+
 def lines_of(state: JobState) -> int:
     return STATUS.counts.get(state, 0)
 
