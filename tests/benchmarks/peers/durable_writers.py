@@ -88,7 +88,7 @@ async def drive(steps: list[Step], writers: int, jobs: int, *, ids_only: bool) -
 
     plans = []
     for writer in range(writers):
-        names = [f"job-{writer * jobs + number:07}" for number in range(jobs)]
+        names = [f"job-{number * writers + writer:07}" for number in range(jobs)]
         plan = [(step, name, facts_of(kind, name)) for name in names for kind, step in zip(STEPS, steps, strict=True)]
         if ids_only:
             plans.append((plan[:: len(steps)], plan[1 :: len(steps)]))
