@@ -9,6 +9,7 @@ from typing import Literal
 from pipeline.core.errors import UsageError
 from pipeline.core.jobs import ENDED, Job, JobState, Source, Stage
 from pipeline.ledger.codec import Spec, from_json, kind_of, spec_of, to_json
+from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.queries import recall
 from pipeline.ledger.transitions import forget, remember, requeue
 
@@ -70,7 +71,7 @@ class _Tally:
 
 
 def enroll(
-    connection: sqlite3.Connection,
+    connection: LedgerConnection,
     jobs: Iterable[Job],
     on_changed: OnChanged,
     at: float,
@@ -91,6 +92,7 @@ def enroll(
     The reading that the jobs come from is remembered (`last_reading`) where it can stand for them: none of them has
     changed, and none names a local file, whose bytes are known to nobody but who reads them again.
     """
+    connection.forget_all()
     connection.execute("SAVEPOINT enrolment")
     try:
         tally = _Tally()
@@ -109,7 +111,7 @@ def enroll(
     return Enrolment(tally.new, tally.known, tuple(tally.changed), tally.changed_total)
 
 
-def _undo(connection: sqlite3.Connection) -> None:
+def _undo(connection: LedgerConnection) -> None:
     if connection.in_transaction:  # on a full disk SQLite has already rolled everything back
         connection.execute("ROLLBACK TO enrolment")
         connection.execute("RELEASE enrolment")
@@ -126,7 +128,7 @@ def last_reading(connection: sqlite3.Connection) -> Reading | None:
     return None if text is None else from_json(text, Reading)
 
 
-def _remember_reading(connection: sqlite3.Connection, reading: Reading | None) -> None:
+def _remember_reading(connection: LedgerConnection, reading: Reading | None) -> None:
     if reading is None or reading.identity is None:
         forget(connection, _READING)
     else:
@@ -143,7 +145,7 @@ _INSERT = """
 _DESCRIBE = "UPDATE jobs SET digest = ?, output = ?, spec = ?, kind = ? WHERE seq = ?"
 
 
-def _enroll_one(connection: sqlite3.Connection, job: Job, on_changed: OnChanged, at: float, tally: _Tally) -> None:
+def _enroll_one(connection: LedgerConnection, job: Job, on_changed: OnChanged, at: float, tally: _Tally) -> None:
     """A row is taken for what the one before it was, new or known: one statement a row, seldom two."""
     if job.files:
         tally.settled = False
@@ -157,7 +159,7 @@ def _enroll_one(connection: sqlite3.Connection, job: Job, on_changed: OnChanged,
         _meet_known(connection, row, job, on_changed, at, tally)
 
 
-def _insert(connection: sqlite3.Connection, job: Job, at: float, tally: _Tally) -> bool:
+def _insert(connection: LedgerConnection, job: Job, at: float, tally: _Tally) -> bool:
     """Whether the job was new."""
     row = (job.job_id, job.digest, job.output, spec_of(job), kind_of(job), at)
     if connection.execute(_INSERT, row).rowcount == 0:
@@ -168,7 +170,7 @@ def _insert(connection: sqlite3.Connection, job: Job, at: float, tally: _Tally) 
 
 
 def _meet_known(
-    connection: sqlite3.Connection, row: sqlite3.Row, job: Job, on_changed: OnChanged, at: float, tally: _Tally
+    connection: LedgerConnection, row: sqlite3.Row, job: Job, on_changed: OnChanged, at: float, tally: _Tally
 ) -> None:
     if row["digest"] == job.digest:
         tally.known += 1
@@ -186,7 +188,7 @@ def _may_be_described_anew(row: sqlite3.Row) -> bool:
     return row["state"] in {JobState.QUEUED, JobState.UNKNOWN}
 
 
-def _describe(connection: sqlite3.Connection, row: sqlite3.Row, job: Job, tally: _Tally) -> None:
+def _describe(connection: LedgerConnection, row: sqlite3.Row, job: Job, tally: _Tally) -> None:
     spec = spec_of(job)
     if (row["output"], row["spec"]) != (job.output, spec):
         connection.execute(_DESCRIBE, (job.digest, job.output, spec, kind_of(job), row["seq"]))
@@ -213,7 +215,7 @@ def _differences(was: Spec, job: Job) -> tuple[str, ...]:
 
 
 def _meet_changed(
-    connection: sqlite3.Connection, row: sqlite3.Row, job: Job, on_changed: OnChanged, at: float, tally: _Tally
+    connection: LedgerConnection, row: sqlite3.Row, job: Job, on_changed: OnChanged, at: float, tally: _Tally
 ) -> None:
     state = JobState(row["state"])
     tally.changed_total += 1
@@ -238,7 +240,7 @@ _OWNERS = """
 """
 
 
-def _refuse_collisions(connection: sqlite3.Connection) -> None:
+def _refuse_collisions(connection: LedgerConnection) -> None:
     """Looked for once, at the end, so that two queued jobs may swap their outputs."""
     outputs = [output for (output,) in connection.execute(_COLLISIONS, (NAMED + 1,))]
     if not outputs:
@@ -249,7 +251,7 @@ def _refuse_collisions(connection: sqlite3.Connection) -> None:
     raise UsageError("\n".join(lines))
 
 
-def _collision(connection: sqlite3.Connection, output: str) -> str:
+def _collision(connection: LedgerConnection, output: str) -> str:
     first, second = (_owner(row) for row in connection.execute(_OWNERS, {"output": output}))
     return (
         f"{second} would write {output}, which belongs to {first} in this output folder; "

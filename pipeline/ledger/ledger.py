@@ -218,17 +218,7 @@ class Ledger:
         epoch: int = 0,
     ) -> asyncio.Future[int]:
         """queued → submitting, with what it may cost. Await it before the request leaves; returns the attempt."""
-        return self._enqueue(
-            transitions.intent,
-            job_id,
-            base_url=base_url,
-            body_digest=body_digest,
-            at=at,
-            owner=owner,
-            epoch=epoch,
-            external_id=external_id,
-            quote=quote,
-        )
+        return self._enqueue(transitions.intent, job_id, base_url, body_digest, at, owner, epoch, external_id, quote)
 
     def withdraw(self, job_id: str, at: float, *, doubted: bool = False) -> asyncio.Future[None]:
         """submitting → queued: surely nothing was created; where that was ever in doubt, its price stays held back."""

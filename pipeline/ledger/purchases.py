@@ -12,6 +12,7 @@ import msgspec
 from pipeline.core.jobs import Job
 from pipeline.core.money import Actual, Quote, Spending, exact
 from pipeline.ledger.codec import job_of
+from pipeline.ledger.connection import Attempt, LedgerConnection
 
 PRICES_KEY = "prices_as_of"
 """Under which a ledger remembers the day of the prices that its last run went by."""
@@ -50,41 +51,54 @@ _BUY = """
 """
 _FORGET = "DELETE FROM purchases WHERE job = ? AND attempt = ? AND NOT doubted"
 _DOUBT = "UPDATE purchases SET doubted = 1 WHERE job = ? AND attempt = ?"
+_BUY_UNTOLD = """
+    INSERT INTO purchases (job, attempt) VALUES (?, ?)
+    ON CONFLICT (job, attempt) DO UPDATE SET currency = '', expected = NULL, worst = NULL, seconds = NULL
+"""
 _SETTLE = """
     UPDATE purchases SET ended = 1, actual = ?1, seconds = coalesce(?2, seconds),
         currency = CASE WHEN currency = '' AND ?1 IS NOT NULL THEN ?3 ELSE currency END
-    WHERE job = (SELECT seq FROM jobs WHERE job_id = ?4) AND attempt = (SELECT attempt FROM jobs WHERE job_id = ?4)
+    WHERE job = ?4 AND attempt = ?5
 """
 _CLOSE = "UPDATE purchases SET ended = 1 WHERE job = ? AND attempt = ?"
 
 
-def buy(connection: sqlite3.Connection, seq: int, attempt: int, quote: Quote | None) -> None:
+def buy(connection: LedgerConnection, seq: int, attempt: int, quote: Quote | None) -> None:
     """An attempt may be bought from now on; an attempt that is tried again keeps its row."""
-    known = (quote.currency, quote.expected, quote.worst, quote.longest) if quote else ("", None, None, None)
-    connection.execute(_BUY, (seq, attempt, *known))
+    if quote is None:
+        connection.write(_BUY_UNTOLD, (seq, attempt))
+    else:
+        known = (quote.currency, quote.expected, quote.worst, quote.longest)
+        connection.write(_BUY, (seq, attempt, *known))
 
 
-def take_back(connection: sqlite3.Connection, seq: int, attempt: int, *, doubted: bool = False) -> None:
+def take_back(connection: LedgerConnection, seq: int, attempt: int, *, doubted: bool = False) -> None:
     """Surely nothing was created; what was ever in doubt goes on counting."""
     if doubted:
         connection.execute(_DOUBT, (seq, attempt))
     connection.execute(_FORGET, (seq, attempt))
 
 
-def settle(connection: sqlite3.Connection, job_id: str, actual: Actual) -> None:
-    """The task of the job's attempt ended well; what the service says of it corrects the estimate."""
-    connection.execute(_SETTLE, (actual.cost, actual.seconds, actual.currency, job_id))
+def settle(connection: LedgerConnection, attempt: Attempt, actual: Actual) -> None:
+    """The attempt's task ended well; what the service says of it corrects the estimate."""
+    if actual.cost is None and actual.seconds is None:
+        close(connection, attempt.seq, attempt.number)
+        return
+    connection.write(_SETTLE, (actual.cost, actual.seconds, actual.currency, attempt.seq, attempt.number))
+    attempt.actual = actual.cost
+    if not attempt.currency and actual.cost is not None:
+        attempt.currency = actual.currency
 
 
-def close(connection: sqlite3.Connection, seq: int, attempt: int) -> None:
+def close(connection: LedgerConnection, seq: int, attempt: int) -> None:
     """Nothing more becomes of the attempt: its estimate stands."""
-    connection.execute(_CLOSE, (seq, attempt))
+    connection.write(_CLOSE, (seq, attempt))
 
 
-def cost_of(currency: str, expected: int | None, actual: int | None) -> Cost | None:
+def cost_of(currency: str | None, expected: int | None, actual: int | None) -> Cost | None:
     """What an attempt cost, by the columns of its row; None where no price is known, or nothing was bought."""
     amount = expected if actual is None else actual
-    return None if amount is None else Cost(exact(amount), currency, actual is None)
+    return None if amount is None else Cost(exact(amount), currency or "", actual is None)
 
 
 # -- questions ------------------------------------------------------------------------------------------------------
@@ -129,8 +143,9 @@ _UNPRICED = """
 _PRICE = "UPDATE purchases SET currency = ?, expected = ?, worst = ?, seconds = ? WHERE job = ? AND attempt = ?"
 
 
-def price(connection: sqlite3.Connection, quote: Callable[[Job], Quote]) -> int:
+def price(connection: LedgerConnection, quote: Callable[[Job], Quote]) -> int:
     """Price what was bought without a price, by what is known today; returns for how many attempts nothing is known."""
+    connection.forget_all()
     last, unknown = (0, 0), 0
     while rows := connection.execute(_UNPRICED, (*last, _PAGE)).fetchall():
         last = rows[-1]["job"], rows[-1]["bought"]

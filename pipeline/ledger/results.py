@@ -24,6 +24,7 @@ from pipeline.core.clock import iso
 from pipeline.core.errors import LedgerError
 from pipeline.core.jobs import Failure, JobState
 from pipeline.ledger.codec import SentFile, bought_by, steerless, to_strict_json
+from pipeline.ledger.connection import Attempt, LedgerConnection
 from pipeline.ledger.faults import translated
 from pipeline.ledger.purchases import Cost
 from pipeline.ledger.schema import LEDGER_NAME, open_for_writing, require_ledger, sync_folder, transaction
@@ -92,36 +93,35 @@ class _Line(msgspec.Struct):
     """Left out where the job names no file."""
 
 
-def build_line(run_id: str, row: sqlite3.Row, ended: Ending, at: float, cost: Cost | None = None) -> str:
+def build_line(run_id: str, job_id: str, attempt: Attempt, ended: Ending, at: float, cost: Cost | None = None) -> str:
     """The results line of a job that ended at this moment (Unix seconds), without its newline.
 
-    `row` is of `jobs`, as the job was before: `job_id`, `attempt`, `spec`, `task_id` and `request_id` are read.
-    `usage` is null where no status answer ended the task, `cost` where the attempt bought nothing or its price is not
-    known.
+    `attempt` is as it was before: its number, its job's `spec`, its task's id and its request's are read. `usage`
+    is null where no status answer ended the task, `cost` where the attempt bought nothing or its price is not known.
     """
-    bought = bought_by(row["spec"])
+    bought = bought_by(attempt.spec)
     answer = _ANSWER.decode(to_strict_json(ended.report)) if ended.report else None
-    line = _Line(
-        schema=_SCHEMA,
-        run_id=run_id,
-        job_id=row["job_id"],
-        status=_STATUS[ended.state],
-        attempts=row["attempt"],
-        model=bought.model,
-        input=bought.input,
-        parameters=bought.parameters,
-        metadata=bought.metadata,
-        task_id=row["task_id"],
-        request_id=row["request_id"],
-        files=msgspec.Raw(to_strict_json(ended.files).encode()) if ended.files else _NO_FILES,
-        usage=answer.usage if answer else None,
-        cost=cost,
-        submitted_at=iso(ended.submitted_at),
-        finished_at=iso(answer.finish_time) if answer else None,
-        downloaded_at=iso(at) if ended.state is JobState.DONE else None,
-        error=ended.failure,
-        source=bought.source,
-        local_files=bought.files or msgspec.UNSET,
+    line = _Line(  # by position, which takes a seventh of the time
+        _SCHEMA,
+        run_id,
+        job_id,
+        _STATUS[ended.state],
+        attempt.number,
+        bought.model,
+        bought.input,
+        bought.parameters,
+        bought.metadata,
+        attempt.task_id,
+        attempt.request_id,
+        msgspec.Raw(to_strict_json(ended.files).encode()) if ended.files else _NO_FILES,
+        answer.usage if answer else None,
+        cost,
+        iso(ended.submitted_at),
+        iso(answer.finish_time) if answer else None,
+        iso(at) if ended.state is JobState.DONE else None,
+        ended.failure,
+        bought.source,
+        bought.files or msgspec.UNSET,
     )
     return steerless(msgspec.json.encode(line).decode())
 
@@ -148,7 +148,7 @@ _LINES = "SELECT seq, line FROM results WHERE seq > ? ORDER BY seq"
 class ResultsFile:
     """The results file of a folder, open for appending. Raises `OSError`s and SQLite's errors as they come."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, connection: LedgerConnection) -> None:
         """Open the file, mend it, and bring it up to date."""
         self._path = folder / RESULTS_NAME
         self._exported_seq, self._length = connection.execute(_REMEMBERED).fetchone()
@@ -166,10 +166,19 @@ class ResultsFile:
             os.close(self._descriptor)
             raise
 
-    def append(self, connection: sqlite3.Connection) -> None:
-        """Append the committed lines that the file does not hold yet."""
-        self._exported_seq, written = _copy_lines(connection, self._descriptor, self._exported_seq)
-        self._length += written
+    def append(self, connection: LedgerConnection) -> None:
+        """Append the committed lines that the file does not hold yet.
+
+        Those of before the opening are read; afterwards the connection keeps what it writes, and nothing is read back.
+        """
+        if connection.lines is None:
+            self._exported_seq, written = _copy_lines(connection, self._descriptor, self._exported_seq)
+            self._length += written
+        elif connection.lines:
+            text = "".join([f"{line}\n" for _, line in connection.lines])
+            self._length += _write(self._descriptor, text.encode())
+            self._exported_seq, _ = connection.lines[-1]
+        connection.lines = []
 
     def remember_if_due(self, connection: sqlite3.Connection) -> None:
         """Inside a transaction: note how far the file has come, where enough has gathered."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline import __version__
 from pipeline.core.errors import LedgerError, UsageError
 from pipeline.ledger.codec import kind_of_spec
+from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.faults import primary_code, translated
 
 LEDGER_NAME = "ledger.sqlite3"
@@ -205,7 +206,7 @@ MIGRATIONS: tuple[Migration, ...] = (
 # -- opening --------------------------------------------------------------------------------------------------------
 
 
-def open_for_writing(folder: Path) -> sqlite3.Connection:
+def open_for_writing(folder: Path) -> LedgerConnection:
     """The folder's ledger, created where there is none and brought to the present format.
 
     Raises `LedgerError` where the file is damaged, foreign, made by a newer version, or cannot be written.
@@ -213,7 +214,7 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
     path = folder / LEDGER_NAME
     with translated(path):
         _create_private(path)
-        connection = _connect(str(path))
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, factory=LedgerConnection)
         with close_on_error(connection):
             _check_readable(connection, path)
             _configure(connection)
@@ -285,8 +286,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(target, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri)
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, timeout=_BUSY_SECONDS, isolation_level=None, uri=True)
     connection.row_factory = sqlite3.Row
     return connection
 
@@ -298,7 +299,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     read-only there is no place for them at all, and SQLite wants to be told that nobody writes (`immutable`).
     """
     target = path.absolute().as_uri()
-    connection = _connect(f"{target}?mode=rw", uri=True)
+    connection = _connect(f"{target}?mode=rw")
     try:
         connection.execute("PRAGMA query_only = ON")
         _version(connection)
@@ -306,7 +307,7 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
         connection.close()
         at_rest = not path.with_name(f"{path.name}-wal").exists()
         if at_rest and primary_code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
-            return _connect(f"{target}?mode=ro&immutable=1", uri=True)
+            return _connect(f"{target}?mode=ro&immutable=1")
         raise
     except BaseException:
         connection.close()

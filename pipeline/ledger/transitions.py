@@ -2,7 +2,8 @@
 
 Each one runs inside the transaction of its group, checks the state that the job leaves, and finds that out before it
 writes, so that a conflict leaves nothing behind. A transition that ends a job writes its results line as well.
-Times are Unix seconds; `run_id` is the run that the results line names.
+What one step of an attempt has written the next one takes from the connection's memory, and from the file where it is
+not there. Times are Unix seconds; `run_id` is the run that the results line names.
 """
 
 import sqlite3
@@ -15,6 +16,7 @@ from pipeline.core.jobs import Failure, JobState, Stage, StoredFile, Task, TaskR
 from pipeline.core.money import Actual, Quote
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import failure_of, to_json, well_formed
+from pipeline.ledger.connection import Attempt, LedgerConnection
 from pipeline.ledger.queries import glob
 from pipeline.ledger.results import Ending, build_line
 
@@ -41,12 +43,12 @@ _BEGIN_RUN = """
 _END_RUN = "UPDATE runs SET ended_at = ? WHERE run_id = ?"
 
 
-def begin_run(connection: sqlite3.Connection, run_id: str, at: float) -> None:
+def begin_run(connection: LedgerConnection, run_id: str, at: float) -> None:
     """A run opened the ledger."""
     connection.execute(_BEGIN_RUN, (run_id, at))
 
 
-def end_run(connection: sqlite3.Connection, run_id: str, at: float) -> None:
+def end_run(connection: LedgerConnection, run_id: str, at: float) -> None:
     """The run is over in good order."""
     connection.execute(_END_RUN, (at, run_id))
 
@@ -54,12 +56,12 @@ def end_run(connection: sqlite3.Connection, run_id: str, at: float) -> None:
 _REMEMBER = "INSERT INTO memory (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
-def remember(connection: sqlite3.Connection, key: str, text: str) -> None:
+def remember(connection: LedgerConnection, key: str, text: str) -> None:
     """Keep a text for later runs; it takes the place of what the key held."""
     connection.execute(_REMEMBER, (key, text))
 
 
-def forget(connection: sqlite3.Connection, key: str) -> None:
+def forget(connection: LedgerConnection, key: str) -> None:
     """Keep nothing under the key."""
     connection.execute("DELETE FROM memory WHERE key = ?", (key,))
 
@@ -68,25 +70,24 @@ def forget(connection: sqlite3.Connection, key: str) -> None:
 
 _INTENT = """
     UPDATE jobs SET state = 'submitting', attempt = ?, owner = ?, epoch = ?, intent_at = ?, submitted_at = ?,
-        body_digest = ?, base_url = ?, external_id = ?, moved_at = ?
-    WHERE seq = ?
+        body_digest = ?, base_url = ?, external_id = nullif(?, ''), moved_at = ?
+    WHERE seq = ? AND state = 'queued'
 """
 _WITHDRAW = """
     UPDATE jobs SET state = 'queued', attempt = attempt - 1, owner = NULL, epoch = 0, intent_at = NULL,
         submitted_at = NULL, body_digest = NULL, base_url = NULL, moved_at = ?
-    WHERE job_id = ? AND state = 'submitting'
+    WHERE seq = ? AND state = 'submitting'
 """
 _ACCEPTED = """
     UPDATE jobs SET state = 'running', task_id = ?, base_url = ?, request_id = ?, submitted_at = ?,
         failure_stage = NULL, failure_code = NULL, failure_message = NULL, failure_status = NULL, moved_at = ?
-    WHERE job_id = ? AND (state = 'submitting' OR (state = 'unknown' AND task_id IS NULL))
+    WHERE seq = ? AND (state = 'submitting' OR (state = 'unknown' AND task_id IS NULL))
 """
 
 
 def intent(
-    connection: sqlite3.Connection,
+    connection: LedgerConnection,
     job_id: str,
-    *,
     base_url: str,
     body_digest: str,
     at: float,
@@ -99,105 +100,125 @@ def intent(
 
     What it may cost is on record with it; without a quote, as an unknown price.
     """
-    row = _leaving(connection, _ATTEMPT, job_id, JobState.QUEUED)
-    attempt = int(row["attempt"]) + 1
-    connection.execute(_INTENT, (attempt, owner, epoch, at, at, body_digest, base_url, external_id, at, row["seq"]))
-    purchases.buy(connection, row["seq"], attempt, quote)
-    return attempt
+    seq, state, before, spec = _row(connection, _WAITING, job_id)
+    if state != JobState.QUEUED:
+        raise _conflict(job_id, state, JobState.QUEUED)
+    number: int = before + 1
+    facts = (number, owner, epoch, at, at, body_digest, base_url, external_id or "", at, seq)
+    connection.write(_INTENT, facts)
+    purchases.buy(connection, seq, number, quote)
+    attempt = Attempt(seq, number, "submitting", spec, submitted_at=at)
+    if quote is not None:
+        attempt.currency, attempt.expected = quote.currency, quote.expected
+    connection.remember(job_id, attempt)
+    return number
 
 
-def withdraw(connection: sqlite3.Connection, job_id: str, at: float, *, doubted: bool = False) -> None:
+def withdraw(connection: LedgerConnection, job_id: str, at: float, *, doubted: bool = False) -> None:
     """submitting → queued: surely nothing was created, so the attempt is not counted, and costs nothing.
 
     Where the submit was in doubt (`doubted`), its price stays held back until the next try of the attempt.
     """
-    row = _leaving(connection, _ATTEMPT, job_id, JobState.SUBMITTING)
-    connection.execute(_WITHDRAW, (at, job_id))
-    purchases.take_back(connection, row["seq"], row["attempt"], doubted=doubted)
+    attempt = _leaving(connection, job_id, JobState.SUBMITTING)
+    _move(connection, _WITHDRAW, (at, attempt.seq), job_id, "withdrawn")
+    connection.forget(job_id)
+    purchases.take_back(connection, attempt.seq, attempt.number, doubted=doubted)
 
 
-def accepted(connection: sqlite3.Connection, job_id: str, task: Task, at: float) -> None:
+def accepted(connection: LedgerConnection, job_id: str, task: Task, at: float) -> None:
     """submitting → running. A task id is a fact: it also ends the doubt of a job whose answer came late."""
-    facts = (task.task_id, task.base_url, task.request_id, at, at, job_id)
+    attempt = _leaving(connection, job_id, JobState.SUBMITTING, JobState.UNKNOWN)
+    facts = (task.task_id, task.base_url, task.request_id, at, at, attempt.seq)
     _move(connection, _ACCEPTED, facts, job_id, "accepted")
+    attempt.state, attempt.submitted_at = "running", at
+    attempt.task_id, attempt.request_id = task.task_id, task.request_id
+    connection.remember(job_id, attempt)
 
 
-def refused(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
+def refused(connection: LedgerConnection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
     """submitting → failed: the service refused the request; queued → failed: this machine did. Nothing was created."""
-    row = _leaving(connection, _JOB, job_id, JobState.SUBMITTING, JobState.QUEUED)
-    sent = row["state"] == JobState.SUBMITTING
-    ended = _badly(JobState.FAILED, failure, row["report"], at if sent else None)
-    _end(connection, run_id, row, ended, at, bought=False)
+    attempt = _leaving(connection, job_id, JobState.SUBMITTING, JobState.QUEUED)
+    sent = attempt.state == JobState.SUBMITTING
+    ended = _badly(JobState.FAILED, failure, attempt.report, at if sent else None)
+    _end(connection, run_id, job_id, attempt, ended, at, bought=False)
     if sent:
-        purchases.take_back(connection, row["seq"], row["attempt"])
+        purchases.take_back(connection, attempt.seq, attempt.number)
 
 
-def lost(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
+def lost(connection: LedgerConnection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
     """submitting → unknown: the answer was lost and a task may exist."""
-    row = _leaving(connection, _JOB, job_id, JobState.SUBMITTING)
-    _end(connection, run_id, row, _badly(JobState.UNKNOWN, failure, row["report"], row["submitted_at"]), at)
+    attempt = _leaving(connection, job_id, JobState.SUBMITTING)
+    _end(connection, run_id, job_id, attempt, _badly_left(JobState.UNKNOWN, failure, attempt), at)
 
 
 # -- the task -------------------------------------------------------------------------------------------------------
 
 _UNTOLD = Actual()
 _FINISHED = """
-    UPDATE jobs SET state = 'fetching', report = ?, noticed_at = ?, moved_at = ? WHERE job_id = ? AND state = 'running'
+    UPDATE jobs SET state = 'fetching', report = ?, noticed_at = ?, moved_at = ? WHERE seq = ? AND state = 'running'
 """
 _NOTICED = "UPDATE jobs SET noticed_at = ? WHERE seq = ?"
 
 
 def finished(
-    connection: sqlite3.Connection, job_id: str, report: TaskReport, at: float, actual: Actual = _UNTOLD
+    connection: LedgerConnection, job_id: str, report: TaskReport, at: float, actual: Actual = _UNTOLD
 ) -> None:
     """running → fetching: the task ended well, and came to what its usage says."""
-    _move(connection, _FINISHED, (to_json(report), at, at, job_id), job_id, "finished")
-    purchases.settle(connection, job_id, actual)
+    attempt, answer = _leaving(connection, job_id, JobState.RUNNING), to_json(report)
+    _move(connection, _FINISHED, (answer, at, at, attempt.seq), job_id, "finished")
+    purchases.settle(connection, attempt, actual)
+    attempt.state, attempt.report = "fetching", answer
+    connection.remember(job_id, attempt)
 
 
 def task_failed(
-    connection: sqlite3.Connection, run_id: str, job_id: str, report: TaskReport | None, failure: Failure, at: float
+    connection: LedgerConnection, run_id: str, job_id: str, report: TaskReport | None, failure: Failure, at: float
 ) -> None:
     """running → failed: the task ended badly."""
-    row = _leaving(connection, _JOB, job_id, JobState.RUNNING)
+    attempt = _leaving(connection, job_id, JobState.RUNNING)
     answer = to_json(report) if report else None
-    _end(connection, run_id, row, _badly(JobState.FAILED, failure, answer, row["submitted_at"]), at)
-    connection.execute(_NOTICED, (at, row["seq"]))
-    purchases.close(connection, row["seq"], row["attempt"])
+    ended = _badly(JobState.FAILED, failure, answer, attempt.submitted_at)
+    _end(connection, run_id, job_id, attempt, ended, at)
+    connection.write(_NOTICED, (at, attempt.seq))
+    purchases.close(connection, attempt.seq, attempt.number)
 
 
-def vanished(connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
+def vanished(connection: LedgerConnection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
     """running → unknown: the service no longer knows the task, whose id is kept."""
-    row = _leaving(connection, _JOB, job_id, JobState.RUNNING)
-    _end(connection, run_id, row, _badly(JobState.UNKNOWN, failure, row["report"], row["submitted_at"]), at)
+    attempt = _leaving(connection, job_id, JobState.RUNNING)
+    _end(connection, run_id, job_id, attempt, _badly_left(JobState.UNKNOWN, failure, attempt), at)
 
 
 # -- the videos -----------------------------------------------------------------------------------------------------
 
-_REFRESHED = "UPDATE jobs SET report = ?, moved_at = ? WHERE job_id = ? AND state = 'fetching'"
+_REFRESHED = "UPDATE jobs SET report = ?, moved_at = ? WHERE seq = ? AND state = 'fetching'"
 
 
-def refreshed(connection: sqlite3.Connection, job_id: str, report: TaskReport, at: float) -> None:
+def refreshed(connection: LedgerConnection, job_id: str, report: TaskReport, at: float) -> None:
     """fetching, with the URLs of a newer answer."""
-    _move(connection, _REFRESHED, (to_json(report), at, job_id), job_id, "refreshed")
+    attempt, answer = _leaving(connection, job_id, JobState.FETCHING), to_json(report)
+    _move(connection, _REFRESHED, (answer, at, attempt.seq), job_id, "refreshed")
+    attempt.report = answer
+    connection.remember(job_id, attempt)
 
 
 def downloaded(
-    connection: sqlite3.Connection, run_id: str, job_id: str, files: tuple[StoredFile, ...], at: float
+    connection: LedgerConnection, run_id: str, job_id: str, files: tuple[StoredFile, ...], at: float
 ) -> None:
     """fetching → done: every video is on disk."""
-    row = _leaving(connection, _JOB, job_id, JobState.FETCHING)
-    ended = Ending(JobState.DONE, None, row["report"], to_json(files) if files else None, row["submitted_at"])
-    _end(connection, run_id, row, ended, at)
+    attempt = _leaving(connection, job_id, JobState.FETCHING)
+    stored = to_json(files) if files else None
+    ended = Ending(JobState.DONE, None, attempt.report, stored, attempt.submitted_at)
+    _end(connection, run_id, job_id, attempt, ended, at)
 
 
 def download_failed(
-    connection: sqlite3.Connection, run_id: str, job_id: str, failure: Failure, at: float, *, final: bool
+    connection: LedgerConnection, run_id: str, job_id: str, failure: Failure, at: float, *, final: bool
 ) -> None:
     """fetching → failed. Unless that is final, the next run's recovery tries the download again without paying."""
-    row = _leaving(connection, _JOB, job_id, JobState.FETCHING)
-    ended = _badly(JobState.FAILED, failure, row["report"], row["submitted_at"])
-    _end(connection, run_id, row, ended, at, download_again=not final)
+    attempt = _leaving(connection, job_id, JobState.FETCHING)
+    ended = _badly_left(JobState.FAILED, failure, attempt)
+    _end(connection, run_id, job_id, attempt, ended, at, download_again=not final)
 
 
 _TAKEN = """
@@ -207,7 +228,7 @@ _TAKEN = """
 _CLAIM = "INSERT OR IGNORE INTO claims (output, job_id) VALUES (:output, :job_id)"
 
 
-def claim(connection: sqlite3.Connection, job_id: str, output: str) -> bool:
+def claim(connection: LedgerConnection, job_id: str, output: str) -> bool:
     """Reserve an output for a job's further video; False where it belongs to another job."""
     names = {"job_id": job_id, "output": output}
     if connection.execute(_TAKEN, names).fetchone() is not None:
@@ -216,12 +237,13 @@ def claim(connection: sqlite3.Connection, job_id: str, output: str) -> bool:
     return True
 
 
-_FETCH_AGAIN = "UPDATE jobs SET state = 'fetching', moved_at = ? WHERE job_id = ? AND state = 'done'"
+_FETCH_AGAIN = "UPDATE jobs SET state = 'fetching', moved_at = ? WHERE seq = ? AND state = 'done'"
 
 
-def fetch_again(connection: sqlite3.Connection, job_id: str, at: float) -> None:
+def fetch_again(connection: LedgerConnection, job_id: str, at: float) -> None:
     """done → fetching: a video is no longer what its record says."""
-    _move(connection, _FETCH_AGAIN, (at, job_id), job_id, "fetched again")
+    attempt = _leaving(connection, job_id, JobState.DONE)
+    _move(connection, _FETCH_AGAIN, (at, attempt.seq), job_id, "fetched again")
 
 
 # -- recovery and second tries --------------------------------------------------------------------------------------
@@ -243,20 +265,23 @@ _REQUEUE = """
 """
 
 
-def recover(connection: sqlite3.Connection, run_id: str, at: float) -> Recovery:
+def recover(connection: LedgerConnection, run_id: str, at: float) -> Recovery:
     """submitting → unknown, and failed at a download that is not given up → fetching.
 
     A submit that can be looked up by our own id stays `submitting`: the crew asks for its task.
     """
+    connection.forget_all()
     caught = 0
     while row := connection.execute(_CAUGHT).fetchone():
-        ended = _badly(JobState.UNKNOWN, _interrupted(row), row["report"], row["submitted_at"])
-        _end(connection, run_id, row, ended, at)
+        job_id, intent_at, *facts = row
+        attempt = Attempt(*facts)
+        ended = _badly_left(JobState.UNKNOWN, _interrupted(intent_at), attempt)
+        _end(connection, run_id, job_id, attempt, ended, at)
         caught += 1
     return Recovery(caught, connection.execute(_DOWNLOAD_AGAIN, (at,)).rowcount)
 
 
-def retry_failed(connection: sqlite3.Connection, select: str | None, at: float) -> int:
+def retry_failed(connection: LedgerConnection, select: str | None, at: float) -> int:
     """failed → queued for ids that match the shell pattern; returns how many.
 
     Downloads that the next run repeats for nothing are left to `recover`.
@@ -264,27 +289,28 @@ def retry_failed(connection: sqlite3.Connection, select: str | None, at: float) 
     return requeue(connection, _seqs(connection, _FAILED, select), at)
 
 
-def resubmit_unknown(connection: sqlite3.Connection, select: str | None, at: float) -> int:
+def resubmit_unknown(connection: LedgerConnection, select: str | None, at: float) -> int:
     """unknown → queued for ids that match the shell pattern; returns how many. Some may then be paid twice."""
     return requeue(connection, _seqs(connection, _UNKNOWN, select), at)
 
 
-def requeue(connection: sqlite3.Connection, seqs: Iterable[int], at: float) -> int:
+def requeue(connection: LedgerConnection, seqs: Iterable[int], at: float) -> int:
     """Queue jobs again as if nothing but the attempts had happened, whatever their state; returns how many."""
+    connection.forget_all()
     rows = [(at, seq) for seq in seqs]
     connection.executemany(_REQUEUE, rows)
     return len(rows)
 
 
-def _seqs(connection: sqlite3.Connection, sql: str, select: str | None) -> list[int]:
+def _seqs(connection: LedgerConnection, sql: str, select: str | None) -> list[int]:
     return [seq for (seq,) in connection.execute(sql, (glob(select),))]
 
 
-def _interrupted(row: sqlite3.Row) -> Failure:
+def _interrupted(intent_at: float | None) -> Failure:
     return Failure(
         Stage.SUBMIT,
         "interrupted",
-        f"the run ended between the submit's intent, written at {iso(row['intent_at'])}, and its answer; "
+        f"the run ended between the submit's intent, written at {iso(intent_at)}, and its answer; "
         "a task may exist and may cost money",
     )
 
@@ -294,72 +320,96 @@ def _interrupted(row: sqlite3.Row) -> Failure:
 _RESOLVE_TASK = """
     UPDATE jobs SET state = 'running', task_id = ?, base_url = ?, request_id = ?, report = NULL,
         failure_stage = NULL, failure_code = NULL, failure_message = NULL, failure_status = NULL, moved_at = ?
-    WHERE job_id = ? AND state = 'unknown'
+    WHERE seq = ? AND state = 'unknown'
 """
 
 
 _OWNER = "SELECT job_id FROM jobs WHERE task_id = ? AND job_id != ?"
 
 
-def resolve_task(connection: sqlite3.Connection, job_id: str, task: Task, at: float) -> None:
+def resolve_task(connection: LedgerConnection, job_id: str, task: Task, at: float) -> None:
     """unknown → running: somebody found the task. Raises `UsageError` where it belongs to another job."""
     owner = connection.execute(_OWNER, (task.task_id, job_id)).fetchone()
     if owner is not None:
         raise UsageError(f"task {task.task_id} belongs to job {owner['job_id']}; a task makes the videos of one job")
-    facts = (task.task_id, task.base_url, task.request_id, at, job_id)
+    attempt = _leaving(connection, job_id, JobState.UNKNOWN)
+    facts = (task.task_id, task.base_url, task.request_id, at, attempt.seq)
     _move(connection, _RESOLVE_TASK, facts, job_id, "given a task")
 
 
-def resolve_resubmit(connection: sqlite3.Connection, job_id: str, at: float) -> None:
+def resolve_resubmit(connection: LedgerConnection, job_id: str, at: float) -> None:
     """unknown → queued: somebody decided to buy another attempt."""
-    requeue(connection, [_leaving(connection, _ATTEMPT, job_id, JobState.UNKNOWN)["seq"]], at)
+    requeue(connection, [_leaving(connection, job_id, JobState.UNKNOWN).seq], at)
 
 
-def resolve_write_off(connection: sqlite3.Connection, run_id: str, job_id: str, at: float, message: str) -> None:
+def resolve_write_off(connection: LedgerConnection, run_id: str, job_id: str, at: float, message: str) -> None:
     """unknown → failed: somebody gave the attempt up. The stage stays that of the doubt."""
-    row = _leaving(connection, _JOB, job_id, JobState.UNKNOWN)
-    doubt = failure_of(row)
+    attempt = _leaving(connection, job_id, JobState.UNKNOWN)
+    doubt = failure_of(_row(connection, _DOUBT, job_id))
     failure = Failure(doubt.stage if doubt else Stage.SUBMIT, "written_off", message)
-    _end(connection, run_id, row, _badly(JobState.FAILED, failure, row["report"], row["submitted_at"]), at)
-    purchases.close(connection, row["seq"], row["attempt"])
+    _end(connection, run_id, job_id, attempt, _badly_left(JobState.FAILED, failure, attempt), at)
+    purchases.close(connection, attempt.seq, attempt.number)
 
 
 # -- the common part ------------------------------------------------------------------------------------------------
 
-_WITH_COST = """
-    SELECT seq, job_id, state, jobs.attempt AS attempt, spec, task_id, request_id, intent_at, submitted_at, report,
-        failure_stage, failure_code, failure_message, failure_status, currency, expected, actual
-    FROM jobs LEFT JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt
+_FACTS = "seq, jobs.attempt, state, spec, task_id, request_id, submitted_at, report, currency, expected, actual"
+"""Of an `Attempt`. A row of all columns takes twice the time of these."""
+_WITH_COST = "FROM jobs LEFT JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt"
+_ATTEMPT = f"SELECT {_FACTS} {_WITH_COST} WHERE job_id = ?"
+_CAUGHT = f"""
+    SELECT job_id, intent_at, {_FACTS} {_WITH_COST}
+    WHERE state = 'submitting' AND external_id IS NULL ORDER BY seq LIMIT 1
 """
-"""Whatever an end is made of. A row of all columns takes twice the time of these."""
-_JOB = f"{_WITH_COST} WHERE job_id = ?"
-_CAUGHT = f"{_WITH_COST} WHERE state = 'submitting' AND external_id IS NULL ORDER BY seq LIMIT 1"
-_ATTEMPT = "SELECT seq, state, attempt FROM jobs WHERE job_id = ?"
+_WAITING = "SELECT seq, state, attempt, spec FROM jobs WHERE job_id = ?"
 _STATE = "SELECT state FROM jobs WHERE job_id = ?"
-_END = """
-    UPDATE jobs SET state = ?, report = ?, files = ?, failure_stage = ?, failure_code = ?, failure_message = ?,
+_DOUBT = "SELECT failure_stage, failure_code, failure_message, failure_status FROM jobs WHERE job_id = ?"
+_END_BADLY = """
+    UPDATE jobs SET state = ?, report = ?, files = NULL, failure_stage = ?, failure_code = ?, failure_message = ?,
         failure_status = ?, download_again = ?, submitted_at = ?, moved_at = ?
-    WHERE seq = ?
+    WHERE seq = ? AND state = ?
+"""
+_END_WELL = """
+    UPDATE jobs SET state = 'done', files = ?, failure_stage = NULL, failure_code = NULL, failure_message = NULL,
+        failure_status = NULL, download_again = 0, moved_at = ?
+    WHERE seq = ? AND state = 'fetching'
 """
 _LINE = "INSERT INTO results (job_id, attempt, line) VALUES (?, ?, ?)"
 
 
-def _leaving(connection: sqlite3.Connection, sql: str, job_id: str, *states: JobState) -> sqlite3.Row:
-    """What the question finds of a job that is in one of `states`."""
+def _row(connection: LedgerConnection, sql: str, job_id: str) -> sqlite3.Row:
+    """What the question finds of a job."""
     row: sqlite3.Row | None = connection.execute(sql, (job_id,)).fetchone()
     if row is None:
         raise LedgerConflictError(f"job {job_id} is not in the ledger")
-    if row["state"] not in states:
-        raise LedgerConflictError(f"job {job_id} is {row['state']} and not {' or '.join(states)}")
     return row
 
 
-def _move(connection: sqlite3.Connection, sql: str, values: tuple[object, ...], job_id: str, what: str) -> None:
+def _leaving(connection: LedgerConnection, job_id: str, *states: JobState) -> Attempt:
+    """The attempt of a job that is in one of `states`."""
+    attempt = connection.attempt(job_id)
+    if attempt is None or attempt.state not in states:
+        attempt = Attempt(*_row(connection, _ATTEMPT, job_id))
+        if attempt.state not in states:
+            raise _conflict(job_id, attempt.state, *states)
+    return attempt
+
+
+def _conflict(job_id: str, state: str, *states: JobState) -> LedgerConflictError:
+    return LedgerConflictError(f"job {job_id} is {state} and not {' or '.join(states)}")
+
+
+def _move(connection: LedgerConnection, sql: str, values: tuple[object, ...], job_id: str, what: str) -> None:
     """An update that names the state it leaves: where it meets no row, it has written nothing."""
-    if connection.execute(sql, values).rowcount != 1:
-        row = connection.execute(_STATE, (job_id,)).fetchone()
-        where = "not in the ledger" if row is None else f"{row['state']}"
-        raise LedgerConflictError(f"job {job_id} is {where} and cannot be {what}")
+    if connection.write(sql, values).rowcount != 1:
+        connection.forget(job_id)
+        (state,) = _row(connection, _STATE, job_id)
+        raise LedgerConflictError(f"job {job_id} is {state} and cannot be {what}")
+
+
+def _badly_left(state: JobState, failure: Failure, attempt: Attempt) -> Ending:
+    """A bad end that leaves what is known of the task as it is."""
+    return _badly(state, failure, attempt.report, attempt.submitted_at)
 
 
 def _badly(state: JobState, failure: Failure, report: str | None, submitted_at: float | None) -> Ending:
@@ -368,9 +418,10 @@ def _badly(state: JobState, failure: Failure, report: str | None, submitted_at: 
 
 
 def _end(
-    connection: sqlite3.Connection,
+    connection: LedgerConnection,
     run_id: str,
-    row: sqlite3.Row,
+    job_id: str,
+    attempt: Attempt,
     ended: Ending,
     at: float,
     *,
@@ -378,10 +429,19 @@ def _end(
     bought: bool = True,
 ) -> None:
     """Write the end of a job and its results line. Everything that can go wrong in Python goes wrong before."""
-    cost = purchases.cost_of(row["currency"], row["expected"], row["actual"]) if bought else None
-    line = build_line(run_id, row, ended, at, cost)
-    failure = ended.failure
-    reason = (failure.stage.value, failure.code, failure.message, failure.http_status) if failure else (None,) * 4
-    values = (ended.state.value, ended.report, ended.files, *reason, download_again, ended.submitted_at, at, row["seq"])
-    connection.execute(_END, values)
-    connection.execute(_LINE, (row["job_id"], row["attempt"], line))
+    cost = purchases.cost_of(attempt.currency, attempt.expected, attempt.actual) if bought else None
+    line = build_line(run_id, job_id, attempt, ended, at, cost)
+    if ended.failure is None:
+        _move(connection, _END_WELL, (ended.files, at, attempt.seq), job_id, "ended")
+    else:
+        _move(connection, _END_BADLY, _bad_end(attempt, ended, ended.failure, at, download_again), job_id, "ended")
+    connection.forget(job_id)
+    number = connection.write(_LINE, (job_id, attempt.number, line)).lastrowid
+    if connection.lines is not None and number is not None:
+        connection.lines.append((number, line))
+
+
+def _bad_end(attempt: Attempt, ended: Ending, failure: Failure, at: float, download_again: bool) -> tuple[object, ...]:
+    reason = (failure.stage.value, failure.code, failure.message, failure.http_status)
+    left = (attempt.seq, attempt.state)
+    return (ended.state.value, ended.report, *reason, int(download_again), ended.submitted_at, at, *left)

@@ -14,9 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pipeline.core.errors import LedgerError
+from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.faults import translated
 from pipeline.ledger.results import RESULTS_NAME, ResultsFile, refuse_orphans
 from pipeline.ledger.schema import LEDGER_NAME, close_on_error, open_for_writing
@@ -28,15 +29,11 @@ Hook = Callable[[], None]
 """Called right before a commit; what it raises fails the commit, as a full disk would."""
 
 
-class _Step(NamedTuple):
-    """One thing to do in a transaction, and the future that waits for its durability."""
+_Step = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+"""One thing to do in a transaction: the future that waits for its durability, a function, and what it is called with.
 
-    future: asyncio.Future[Any]
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-
+A bare tuple: with a thousand callers the event loop does little else than make these.
+"""
 _Answer = tuple[Any, Exception | None]
 
 
@@ -81,8 +78,9 @@ class _GroupWriter:
         return answers
 
     def _answer(self, step: _Step) -> _Answer:
+        _, function, args, kwargs = step
         try:
-            return step.function(self._connection, *step.args, **step.kwargs), None
+            return function(self._connection, *args, **kwargs), None
         except sqlite3.Error:
             raise  # the transaction can no longer be trusted, so the whole group fails
         except Exception as error:  # noqa: BLE001 - handed to the caller that waits for this step
@@ -126,20 +124,20 @@ class _GroupWriter:
 
 
 def _deliver(group: Sequence[_Step], answers: Sequence[_Answer]) -> None:
-    for step, (value, error) in zip(group, answers, strict=True):
-        if step.future.done():  # its caller was cancelled
+    for (future, _, _, _), (value, error) in zip(group, answers, strict=True):
+        if future.done():  # its caller was cancelled
             continue
         if error is None:
-            step.future.set_result(value)
+            future.set_result(value)
         else:
-            step.future.set_exception(error)
+            future.set_exception(error)
 
 
 def _fail(group: Sequence[_Step], error: LedgerError) -> None:
-    for step in group:
-        if not step.future.done():
-            step.future.set_exception(_again(error))
-            step.future.exception()  # nobody needs to await it: every later call says the same
+    for future, _, _, _ in group:
+        if not future.done():
+            future.set_exception(_again(error))
+            future.exception()  # nobody needs to await it: every later call says the same
 
 
 def _again(error: LedgerError) -> LedgerError:
@@ -180,7 +178,7 @@ class Committer:
             raise
 
     def enqueue(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, function: Callable[Concatenate[LedgerConnection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
         """Have `function` called in the next transaction; what is returned is done when that is durable.
 
@@ -191,7 +189,7 @@ class Committer:
         if self._closing:
             raise RuntimeError(_OVER)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Step(future, function, args, kwargs))
+        self._queue.put((future, function, args, kwargs))
         return future
 
     async def close(self) -> None:
@@ -272,7 +270,7 @@ class InlineCommitter:
         self._writer = _GroupWriter(self._folder, self._before_commit)
 
     def enqueue(
-        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, function: Callable[Concatenate[LedgerConnection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> asyncio.Future[T]:
         """As `Committer.enqueue`."""
         if self._broken:
@@ -282,7 +280,7 @@ class InlineCommitter:
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._waiting:
             self._loop.call_soon(self._commit_waiting)
-        self._waiting.append(_Step(future, function, args, kwargs))
+        self._waiting.append((future, function, args, kwargs))
         return future
 
     async def close(self) -> None:

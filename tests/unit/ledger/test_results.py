@@ -28,6 +28,7 @@ from pipeline.core.jobs import (
 )
 from pipeline.ledger import LEDGER_NAME, RESULTS_NAME, InlineCommitter, Ledger, LedgerReader, queries, rebuild, results
 from pipeline.ledger.codec import to_json
+from pipeline.ledger.connection import Attempt, LedgerConnection
 from pipeline.ledger.enrolment import enroll
 from pipeline.ledger.results import Ending, build_line
 
@@ -47,21 +48,22 @@ KEYS = [
 DONE = Ending(JobState.DONE, report=to_json(REPORT), files=to_json((STORED,)), submitted_at=1700000000.1234)
 
 
-def row_of(job: Job, connection: sqlite3.Connection, task: Task | None = TASK, attempt: int = 1) -> sqlite3.Row:
-    """The row of a job that has a task, and so many attempts behind it."""
+def attempt_of(
+    job: Job, connection: LedgerConnection, task: Task | None = TASK, attempt: int = 1
+) -> tuple[str, Attempt]:
+    """An id and an attempt: of a job that has a task, and so many attempts behind it."""
     enroll(connection, [job], "error", 1.0)
-    facts = (task.task_id if task else None, task.request_id if task else None, attempt)
-    connection.execute("UPDATE jobs SET task_id = ?, request_id = ?, attempt = ?", facts)
-    row: sqlite3.Row = connection.execute("SELECT * FROM jobs").fetchone()
-    return row
+    (spec,) = connection.execute("SELECT spec FROM jobs").fetchone()
+    told = Attempt(1, attempt, "running", spec, task and task.task_id, task and task.request_id)
+    return job.job_id, told
 
 
 # -- one line
 
 
-def test_line_follows_the_contract_when_a_job_is_done(connection: sqlite3.Connection, make_job: MakeJob) -> None:
+def test_line_follows_the_contract_when_a_job_is_done(connection: LedgerConnection, make_job: MakeJob) -> None:
     """Every key of schema 1 in its order, times in UTC with milliseconds."""
-    line = json.loads(build_line("run-1", row_of(make_job(), connection), DONE, 1700000060.0))
+    line = json.loads(build_line("run-1", *attempt_of(make_job(), connection), DONE, 1700000060.0))
     assert list(line) == KEYS
     assert line == {
         "schema": 1,
@@ -89,12 +91,12 @@ def test_line_follows_the_contract_when_a_job_is_done(connection: sqlite3.Connec
 
 
 def test_line_tells_the_bytes_that_were_sent_when_a_job_names_local_files(
-    connection: sqlite3.Connection, make_job: MakeJob
+    connection: LedgerConnection, make_job: MakeJob
 ) -> None:
     """The path stands where the manifest has it, and a last member tells field, length and SHA-256."""
     file = LocalFile("input.image_url", "/srv/beach.png", "ab" * 32, 9, "image/png", MediaForm.DATA_URI)
     job = make_job(input={"image_url": "beach.png"}, files=(file,))
-    line = json.loads(build_line("run-1", row_of(job, connection), DONE, 1700000060.0))
+    line = json.loads(build_line("run-1", *attempt_of(job, connection), DONE, 1700000060.0))
     assert list(line) == [*KEYS, "local_files"]
     assert line["input"] == {"image_url": "beach.png"}
     assert line["local_files"] == [{"field": "input.image_url", "bytes": 9, "sha256": "ab" * 32}]
@@ -102,11 +104,11 @@ def test_line_tells_the_bytes_that_were_sent_when_a_job_names_local_files(
 
 @pytest.mark.parametrize(("state", "status"), [(JobState.FAILED, "failed"), (JobState.UNKNOWN, "unknown")])
 def test_line_carries_the_error_when_a_job_ended_badly(
-    state: JobState, status: str, connection: sqlite3.Connection, make_job: MakeJob
+    state: JobState, status: str, connection: LedgerConnection, make_job: MakeJob
 ) -> None:
     """A failure says stage, code, message and HTTP status; what never came about is null or empty."""
-    row = row_of(make_job(), connection, task=None, attempt=2)
-    line = json.loads(build_line("run-1", row, Ending(state, REFUSED), 1700000060.0))
+    row = attempt_of(make_job(), connection, task=None, attempt=2)
+    line = json.loads(build_line("run-1", *row, Ending(state, REFUSED), 1700000060.0))
     assert list(line) == KEYS
     assert (line["status"], line["attempts"], line["files"]) == (status, 2, [])
     assert line["error"] == {"stage": "submit", "code": "param_error", "message": "no", "http_status": 400}
@@ -114,12 +116,12 @@ def test_line_carries_the_error_when_a_job_ended_badly(
     assert {line[key] for key in empty} == {None}
 
 
-def test_line_is_strict_json_when_values_are_strange(connection: sqlite3.Connection, make_job: MakeJob) -> None:
+def test_line_is_strict_json_when_values_are_strange(connection: LedgerConnection, make_job: MakeJob) -> None:
     """Lone surrogates, line separators, NaN, huge numbers and moments that are none leave one line of valid JSON."""
     strange = {"lone": "a\udcff", "separator": "\u2028\n", "huge": 10**30, "nan": float("nan"), "list": ["\ud800"]}
-    row = row_of(make_job(metadata=strange, input={"prompt": "مرحبا 🏄\x7f"}), connection)
+    row = attempt_of(make_job(metadata=strange, input={"prompt": "مرحبا 🏄\x7f"}), connection)
     odd = to_json(replace(REPORT, finish_time=1e30, word="\udc80", usage={"note": "\ud800", "count": float("inf")}))
-    line = build_line("run-1", row, replace_struct(DONE, report=odd), 1700000060.0)
+    line = build_line("run-1", *row, replace_struct(DONE, report=odd), 1700000060.0)
     assert "\n" not in line
     assert line.isprintable()
     decoded = msgspec.json.decode(line.encode())
@@ -132,7 +134,7 @@ def test_line_is_strict_json_when_values_are_strange(connection: sqlite3.Connect
 
 
 def test_local_file_comes_back_exactly_when_its_name_is_not_text(
-    connection: sqlite3.Connection, make_job: MakeJob
+    connection: LedgerConnection, make_job: MakeJob
 ) -> None:
     """A path that is no valid Unicode survives the ledger byte for byte."""
     file = LocalFile("input.image_url", "/pictures/\udcff.png", "00" * 32, 3, "image/png", MediaForm.DATA_URI)

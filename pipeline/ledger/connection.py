@@ -1,0 +1,65 @@
+"""The connection that writes a ledger, and what it remembers of its own writing."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+_MOST = 4096
+"""Attempts that are remembered; the oldest are forgotten first."""
+_LIGHT = 4096
+"""Characters of a job's `spec` up to which its attempt is: pictures that stand in a manifest are in there."""
+
+
+class Attempt(msgspec.Struct, gc=False):
+    """What the steps of an attempt need to know of it, in the order of the question that reads it."""
+
+    seq: int
+    """The job's."""
+    number: int
+    state: str
+    spec: str
+    task_id: str | None = None
+    request_id: str | None = None
+    submitted_at: float | None = None
+    report: str | None = None
+    """JSON: the status answer that ended the task."""
+    currency: str | None = None
+    expected: int | None = None
+    actual: int | None = None
+
+
+class LedgerConnection(sqlite3.Connection):
+    """A connection that need not read what it has just written itself.
+
+    What it remembers stands in the file as well, and whoever goes by it names the state that the job leaves in the
+    statement that moves it. So a memory that is wrong ends in a conflict and never in a wrong row.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.row_factory = sqlite3.Row
+        self.write = self.cursor().execute
+        """Carries out a statement that answers nothing; the cursor is the same each time."""
+        self.lines: list[tuple[int, str]] | None = None
+        """The results lines since somebody took them, each with its number; None where nobody takes them."""
+        self._attempts: dict[str, Attempt] = {}
+
+    def attempt(self, job_id: str) -> Attempt | None:
+        """The attempt of a job that is under way, where it is remembered."""
+        return self._attempts.get(job_id)
+
+    def remember(self, job_id: str, attempt: Attempt) -> None:
+        """An attempt has begun, or goes on."""
+        if len(attempt.spec) <= _LIGHT:
+            self._attempts[job_id] = attempt
+            if len(self._attempts) > _MOST:
+                del self._attempts[next(iter(self._attempts))]
+
+    def forget(self, job_id: str) -> None:
+        """The job's row is written by somebody who tells nothing here, or its attempt is over."""
+        self._attempts.pop(job_id, None)
+
+    def forget_all(self) -> None:
+        """Rows are written many at a time."""
+        self._attempts.clear()
