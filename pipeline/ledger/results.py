@@ -153,7 +153,9 @@ class ResultsFile:
         self._path = folder / RESULTS_NAME
         self._exported_seq, self._length = connection.execute(_REMEMBERED).fetchone()
         self._remembered = self._length
-        if not _ends_a_line(self._path, self._length):
+        if self._length == 0 and not os.path.lexists(self._path):
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        elif not _ends_a_line(self._path, self._length):
             make_anew(folder, connection)
             self._exported_seq, self._length = connection.execute(_REMEMBERED).fetchone()
             self._remembered = self._length

@@ -213,7 +213,8 @@ def open_for_writing(folder: Path) -> LedgerConnection:
     """
     path = folder / LEDGER_NAME
     with translated(path):
-        _create_private(path)
+        if complaint := _complaint(path):
+            raise LedgerError(f"{path}: {complaint}; use another output folder")
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, factory=LedgerConnection)
         with close_on_error(connection):
             _check_readable(connection, path)
@@ -248,20 +249,47 @@ def _no_batch(folder: Path) -> UsageError:
     return UsageError(f"{folder}: no batch here (it has no {LEDGER_NAME}); name the output folder of a run")
 
 
-def _create_private(path: Path) -> None:
-    """Create the file for its owner alone; SQLite gives its companions the same permissions.
+def _complaint(path: Path) -> str | None:
+    """Why the file must not be written to, or None; where there is none yet, it is created.
 
     An existing file is never opened here: closing it again would drop SQLite's locks of this process
     (https://sqlite.org/howtocorrupt.html, 2.2).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        if complaint := distrust(path.lstat(), os.geteuid()):
-            raise LedgerError(f"{path}: {complaint}; use another output folder") from None
-    else:
-        sync_folder(path.parent)
+        return distrust(path.lstat(), os.geteuid())
+    except FileNotFoundError:
+        _create(path)
+        return None
+
+
+_COMPANIONS = ("-journal", "-wal", "-shm")
+
+
+def _create(path: Path) -> None:
+    """Put an empty ledger of the present format in its place: whole and on the disk, or not at all.
+
+    It is made beside its place without a flush, flushed once and renamed: migrations that each wait for the disk would
+    hold up the first request. What a crash leaves beside the place is thrown away by the next try. The file is for its
+    owner alone; SQLite gives its companions the same permissions.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    for companion in _COMPANIONS:  # without their ledger they tell nothing, and beside another one they would lie
+        path.with_name(path.name + companion).unlink(missing_ok=True)
+        beside.with_name(beside.name + companion).unlink(missing_ok=True)
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with closing(sqlite3.connect(beside, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            migrate(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    beside.replace(path)
+    sync_folder(path.parent)
 
 
 def distrust(found: os.stat_result, user: int) -> str | None:

@@ -1,6 +1,8 @@
 """A process that is killed at any moment loses nothing that its ledger had acknowledged."""
 
 import asyncio
+import itertools
+import os
 import random
 import signal
 import sqlite3
@@ -9,9 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from pipeline.core.jobs import Failure, Job, JobState, Source, Stage, StoredFile, Task, TaskReport, TaskState
 from pipeline.ledger import LEDGER_NAME, RESULTS_NAME, Ledger
+from pipeline.ledger.schema import MIGRATIONS, open_for_writing
 
 KILLS = 10
 AT_ONCE = 20
@@ -113,5 +117,71 @@ async def check_reopening(folder: Path) -> None:
     assert len(lines) == sum(counts[state] for state in JobState if state.ended)
 
 
+# -- the making of a ledger
+
+
+def kill_on_the_way(last: int) -> None:
+    """Kill this process by its own hand at the so manieth thing that it does to a file or asks of SQLite."""
+    left = last
+    flush, connect = os.fsync, sqlite3.connect
+
+    def passed(*_anything: object) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def heard(event: str, _arguments: tuple[Any, ...]) -> None:
+        if event.partition(".")[0] in {"open", "os", "sqlite3"}:
+            passed()
+
+    def connected(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*args, **kwargs)
+        connection.set_trace_callback(passed)
+        return connection
+
+    def flushed(descriptor: int) -> None:
+        passed()
+        flush(descriptor)
+
+    os.fsync, sqlite3.connect = flushed, connected
+    sys.addaudithook(heard)
+
+
+def make_ledgers(root: Path) -> None:
+    """Make a ledger in one folder after the other, each time killed a little later, until one is made."""
+    for last in itertools.count(1):
+        folder = root / f"{last:04}"
+        if (child := os.fork()) == 0:
+            kill_on_the_way(last)
+            open_for_writing(folder)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            return
+        assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+async def test_a_new_ledger_is_there_whole_or_not_at_all_when_its_making_was_killed(tmp_path: Path) -> None:
+    """Whatever a crash leaves of a ledger that was being made, the next run makes one and tidies up."""
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, __file__, str(tmp_path)], env={"PYTHONPATH": str(root)}, check=True)
+    folders = sorted(tmp_path.iterdir())
+    assert len(folders) > 50
+    made = 0
+    for folder in folders:
+        if (folder / LEDGER_NAME).exists():
+            made += 1
+            with closing(sqlite3.connect(folder / LEDGER_NAME)) as connection:
+                assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+        async with await Ledger.open(folder, run_id="next", at=9.0, committer="inline") as ledger:
+            assert sum((await ledger.counts()).values()) == 0
+        assert {path.name for path in folder.iterdir()} == {LEDGER_NAME, RESULTS_NAME}
+    assert 0 < made < len(folders)
+
+
 if __name__ == "__main__":
-    asyncio.run(child(Path(sys.argv[1]), int(sys.argv[2])))
+    if len(sys.argv) == 2:
+        make_ledgers(Path(sys.argv[1]))
+    else:
+        asyncio.run(child(Path(sys.argv[1]), int(sys.argv[2])))

@@ -31,6 +31,33 @@ def test_ledger_is_durable_and_private_when_it_is_created(tmp_path: Path) -> Non
     assert f"{LEDGER_NAME}-wal" in modes
 
 
+def test_ledger_is_flushed_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut leaves a whole new ledger or none: its bytes are on the disk before its name is there."""
+    flushed: list[tuple[str, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        flushed.append((name, (tmp_path / LEDGER_NAME).exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    schema.open_for_writing(tmp_path).close()
+    assert flushed == [(f".{LEDGER_NAME}.new", False), (tmp_path.name, True)]
+
+
+def test_leavings_of_a_lost_ledger_change_nothing_when_a_new_one_is_made(tmp_path: Path) -> None:
+    """A log whose ledger is gone belongs to nobody: a new ledger is empty whatever lies beside it."""
+    with closing(schema.open_for_writing(tmp_path)) as connection:
+        connection.execute("INSERT INTO runs VALUES ('r', 1, NULL)")
+        log = tmp_path / f"{LEDGER_NAME}-wal"
+        left = log.read_bytes()
+    for name in (f"{LEDGER_NAME}-wal", f".{LEDGER_NAME}.new-wal", f".{LEDGER_NAME}.new"):
+        (tmp_path / name).write_bytes(left)
+    (tmp_path / LEDGER_NAME).unlink()
+    with closing(schema.open_for_writing(tmp_path)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == [LEDGER_NAME]
+
+
 async def test_results_are_private_when_they_are_created(tmp_path: Path) -> None:
     """The results file is there from the beginning, for its owner alone."""
     previous = os.umask(0)
