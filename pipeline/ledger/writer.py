@@ -1,8 +1,10 @@
 """Group commit: many steps in one transaction, so that a thousand transitions cost a few flushes.
 
-There is no timer: while one group is flushed to the disk the next one gathers, and that is window enough. A step that
-raises fails alone, because every step finds out that it cannot be done before it writes. A group that cannot be
-committed fails as a whole and breaks the ledger: from then on every call raises `LedgerError`.
+There is no timer: while one group is flushed to the disk the next one gathers, and that is window enough. What one turn
+of the event loop asks for is handed over together, so that the thread does not wake for a part of it.
+
+A step that raises fails alone, because every step finds out that it cannot be done before it writes. A group that
+cannot be committed fails as a whole and breaks the ledger: from then on every call raises `LedgerError`.
 
 What a step did stays done when the caller that waits for it is cancelled.
 """
@@ -64,7 +66,7 @@ class _GroupWriter:
         try:
             with translated(self._ledger_path):
                 self._connection.execute("BEGIN IMMEDIATE")
-                answers = [self._answer(step) for step in group]
+                answers = self._answers(group)
                 self._results.remember_if_due(self._connection)
                 self._commit()
         except LedgerError as error:
@@ -77,14 +79,16 @@ class _GroupWriter:
         self._export()
         return answers
 
-    def _answer(self, step: _Step) -> _Answer:
-        _, function, args, kwargs = step
-        try:
-            return function(self._connection, *args, **kwargs), None
-        except sqlite3.Error:
-            raise  # the transaction can no longer be trusted, so the whole group fails
-        except Exception as error:  # noqa: BLE001 - handed to the caller that waits for this step
-            return None, error
+    def _answers(self, group: Sequence[_Step]) -> list[_Answer]:
+        connection, answers = self._connection, list[_Answer]()
+        for _, function, args, kwargs in group:
+            try:
+                answers.append((function(connection, *args, **kwargs), None))
+            except sqlite3.Error:
+                raise  # the transaction can no longer be trusted, so the whole group fails
+            except Exception as error:  # noqa: BLE001 - handed to the caller that waits for this step
+                answers.append((None, error))
+        return answers
 
     def _commit(self) -> None:
         if self._before_commit:
@@ -159,7 +163,8 @@ class Committer:
     def __init__(self, folder: Path, before_commit: Hook | None = None) -> None:
         self._folder = folder
         self._before_commit = before_commit
-        self._queue: SimpleQueue[_Step | None] = SimpleQueue()
+        self._gathering: list[_Step] = []
+        self._queue: SimpleQueue[list[_Step] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="ledger", daemon=True)
         self._broken: LedgerError | None = None
 
@@ -189,13 +194,21 @@ class Committer:
         if self._closing:
             raise RuntimeError(_OVER)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((future, function, args, kwargs))
+        if not self._gathering:
+            self._loop.call_soon(self._hand_over)
+        self._gathering.append((future, function, args, kwargs))
         return future
+
+    def _hand_over(self) -> None:
+        group, self._gathering = self._gathering, []
+        if group:
+            self._queue.put(group)
 
     async def close(self) -> None:
         """Carry out what is queued, and close. Raises `LedgerError` where the ledger is broken."""
         if not self._closing:
             self._closing = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.shield(self._closed)
         self._thread.join()
@@ -220,10 +233,10 @@ class Committer:
             self._tell(_settle, self._closed, None)
 
     def _commit_next(self, writer: _GroupWriter) -> bool:
-        """Wait for a step, take whatever else has gathered, and commit it. False when it is time to close."""
+        """Wait for steps, take whatever else has gathered, and commit it. False when it is time to close."""
         taken = [self._queue.get()]
         taken += [self._queue.get() for _ in range(self._queue.qsize())]  # nobody else takes from it
-        group = [step for step in taken if step is not None]
+        group = [step for steps in taken if steps is not None for step in steps]
         try:
             answers = writer.commit(group) if group else []
         except LedgerError as error:

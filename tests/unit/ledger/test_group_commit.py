@@ -63,6 +63,18 @@ async def test_commits_are_few_when_a_thousand_transitions_come_at_once(
 
 
 @COMMITTERS
+async def test_one_commit_is_made_when_one_turn_of_the_loop_asks_for_much(
+    kind: Kind, tmp_path: Path, make_job: MakeJob
+) -> None:
+    """What is asked for without a pause is one group, also when its first step finds the ledger idle."""
+    watched = Watched(kind)
+    async with await open_with(tmp_path, watched, [make_job(f"j{n}") for n in range(300)]) as ledger:
+        before = watched.commits
+        await asyncio.gather(*[intent(ledger, f"j{n}") for n in range(300)])
+        assert watched.commits - before == 1
+
+
+@COMMITTERS
 async def test_others_are_committed_when_one_of_a_group_conflicts(
     kind: Kind, tmp_path: Path, make_job: MakeJob
 ) -> None:
