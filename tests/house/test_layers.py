@@ -64,7 +64,7 @@ LIBRARIES = {
     "yaml": ("pipeline.manifest", "pipeline.catalog", "pipeline.settings", "pipeline.emulator"),
     "msgspec": (
         *("pipeline.settings", "pipeline.modelverse", "pipeline.ledger", "pipeline.videos", "pipeline.api"),
-        *("pipeline.emulator", "pipeline.catalog", "pipeline.manifest"),
+        *("pipeline.emulator", "pipeline.catalog", "pipeline.manifest", "pipeline.views.report"),
     ),
     "click": ("pipeline.cli",),
     "rich": ("pipeline.views",),

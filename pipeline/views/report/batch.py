@@ -14,7 +14,7 @@ from pipeline.core.money import Spending
 from pipeline.folder import REHEARSAL_SUFFIX
 from pipeline.ledger import FailureGroup, LedgerReader, Run, Story
 from pipeline.views.report.charts import charts_of, quantiles, worked
-from pipeline.views.report.moments import Moments, moment_of
+from pipeline.views.report.moments import Moment, Moments, moment_of
 from pipeline.views.spending import spending_facts
 
 SHOWN = 20_000
@@ -53,10 +53,10 @@ class Told:
     takes: dict[str, int] = field(default_factory=dict)
     """The highest number of a re-roll so far, by the id that it was made of."""
 
-    def hear(self, seq: int, story: Story) -> None:
-        """Take a job in, or what has become of it."""
-        record = story.record
-        self.moments.put(seq, moment_of(story))
+    def hear(self, seq: int, story: Story) -> Moment:
+        """Take a job in, or what has become of it, and tell when it was where."""
+        record, moment = story.record, moment_of(story)
+        self.moments.put(seq, moment)
         self._states[seq] = record.state
         if record.outcome and record.outcome.files:
             self._bytes[seq] = sum(file.bytes for file in record.outcome.files)
@@ -69,6 +69,7 @@ class Told:
         if take := _TAKE.search(record.job.job_id):
             base = record.job.job_id[: take.start()]
             self.takes[base] = max(self.takes.get(base, 1), int(take[1]))
+        return moment
 
     def state(self, seq: int) -> JobState | None:
         """Where a job stands; None where it was not heard of."""

@@ -7,15 +7,19 @@ from: those URLs are signed, and whoever has one has the video.
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from pipeline.catalog import Catalog, Entry, check_request
-from pipeline.core.jobs import Job
+from pipeline.core.jobs import Failure, Job, JobState, LocalFile, Stage, StoredFile
 from pipeline.ledger import Story
 from pipeline.manifest.seeds import LARGEST_SEED, Seeds, seeds_of
 from pipeline.views.report.links import Links
-from pipeline.views.report.moments import moment_of
+from pipeline.views.report.moments import Moment
 
 LONGEST_TEXT = 20_000
 """Characters of a single text; a picture that stands in a manifest as Base64 is cut to its beginning."""
@@ -25,7 +29,41 @@ _SEED = "parameters.seed"
 _SHOWN_OF_CUT = 200
 _EXACT = 2**53
 """Above it, a browser's numbers are no longer every whole number; such a one is shown as text."""
+_LONG_NUMBER = re.compile(rb"\d{16}")
+"""Digits of a number that may be beyond `_EXACT`, or of a text, which costs only a closer look."""
 _QUERY = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+
+
+class Card(Struct, omit_defaults=True, frozen=True):
+    """A job as the page knows it, under these very names; what is empty or not known is left out."""
+
+    seq: int
+    id: str
+    state: JobState
+    model: str
+    output: str
+    source: tuple[str, int]
+    attempt: int
+    moved: float
+    times: list[float | None]
+    """Seconds of submitting, generating, noticing and downloading."""
+    input: Any = None
+    parameters: Any = None
+    metadata: Any = None
+    intent: float | None = None
+    submitted: float | None = None
+    finished: float | None = None
+    task: str | None = None
+    files: list[tuple[str, int, str]] | None = None
+    """Path, bytes and URL of each video."""
+    media: list[tuple[str, str, str, str]] | None = None
+    """Field, path, type and URL of each local file."""
+    seeds: list[int] | None = None
+    cost: tuple[str, str, bool] | None = None
+    """Amount and currency, and whether that is an estimate."""
+    failure: tuple[Stage, str, str, int | None] | None = None
+    cut: bool | None = None
+    """Something of it was too long for a page."""
 
 
 class CardMaker:
@@ -35,61 +73,73 @@ class CardMaker:
         self._links = links
         self._seeds = _SeedRanges()
 
-    def card(self, seq: int, story: Story) -> str:
+    def card(self, seq: int, story: Story, moment: Moment) -> str:
         """A job as JSON in ASCII that can stand inside any element of a page."""
-        return embedded(self._facts(seq, story))
+        return embedded(self._card(seq, story, moment))
 
-    def _facts(self, seq: int, story: Story) -> dict[str, Any]:
+    def _card(self, seq: int, story: Story, moment: Moment) -> Card:
         record, job = story.record, story.record.job
-        cut = _Cutter()
+        (given, parameters, metadata), cut = _for_a_page((job.input, job.parameters, job.metadata))
         failure = record.outcome.failure if record.outcome else None
-        report = record.report
-        found: dict[str, Any] = {
-            "seq": seq,
-            "id": job.job_id,
-            "state": record.state,
-            "model": job.model,
-            "input": cut.shortened(job.input),
-            "parameters": cut.shortened(job.parameters),
-            "metadata": cut.shortened(job.metadata),
-            "output": job.output,
-            "source": [job.source.file, job.source.line],
-            "attempt": record.attempt,
-            "moved": round(story.moved_at, 3),
-            "times": [None if math.isnan(part) else round(part, 3) for part in moment_of(story).times],
-            "intent": story.intent_at,
-            "submitted": record.submitted_at,
-            "finished": report.finish_time if report else None,
-            "task": record.task.task_id if record.task else None,
-            "files": self._videos(seq, story),
-            "media": self._media(seq, job),
-            "seeds": self._seeds.of(job),
-        }
-        if story.cost:
-            found["cost"] = [story.cost.amount, story.cost.currency, story.cost.estimated]
-        if failure:
-            message = _QUERY.sub(r"\1", failure.message)[:LONGEST_TEXT]
-            found["failure"] = [failure.stage, failure.code, message, failure.http_status]
-        if cut.happened:
-            found["cut"] = True
-        return {name: value for name, value in found.items() if value is not None and value not in ({}, [])}
+        cost = story.cost
+        return Card(
+            seq=seq,
+            id=job.job_id,
+            state=record.state,
+            model=job.model,
+            output=job.output,
+            source=(job.source.file, job.source.line),
+            attempt=record.attempt,
+            moved=round(story.moved_at, 3),
+            times=[round(part, 3) if part == part else None for part in moment.times],
+            input=given or None,
+            parameters=parameters or None,
+            metadata=metadata or None,
+            intent=story.intent_at,
+            submitted=record.submitted_at,
+            finished=record.report.finish_time if record.report else None,
+            task=record.task.task_id if record.task else None,
+            files=self._videos(seq, record.outcome.files) if record.outcome and record.outcome.files else None,
+            media=self._media(seq, job.files) if job.files else None,
+            seeds=self._seeds.of(job),
+            cost=(cost.amount, cost.currency, cost.estimated) if cost else None,
+            failure=_told(failure) if failure else None,
+            cut=cut or None,
+        )
 
-    def _videos(self, seq: int, story: Story) -> list[list[Any]]:
-        files = story.record.outcome.files if story.record.outcome else ()
-        return [[one.path, one.bytes, self._links.video(seq, number, one.path)] for number, one in enumerate(files)]
+    def _videos(self, seq: int, files: Sequence[StoredFile]) -> list[tuple[str, int, str]]:
+        return [(one.path, one.bytes, self._links.video(seq, number, one.path)) for number, one in enumerate(files)]
 
-    def _media(self, seq: int, job: Job) -> list[list[Any]]:
+    def _media(self, seq: int, files: Sequence[LocalFile]) -> list[tuple[str, str, str, str]]:
         links = self._links
         return [
-            [one.field, one.path, one.mime, links.picture(seq, number, one.path)]
-            for number, one in enumerate(job.files)
+            (one.field, one.path, one.mime, links.picture(seq, number, one.path)) for number, one in enumerate(files)
         ]
 
 
 def embedded(value: object) -> str:
     """The value as JSON that is safe inside an HTML page: ASCII, and no character that could begin or end a tag."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    try:
+        text = msgspec.json.encode(value).decode("ascii")
+    except UnicodeError:  # characters that only escapes make ASCII of, lone surrogates among them
+        text = json.dumps(msgspec.to_builtins(value, str_keys=True), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _told(failure: Failure) -> tuple[Stage, str, str, int | None]:
+    """A failure, its message without what stands behind the paths of its URLs."""
+    message = _QUERY.sub(r"\1", failure.message)[:LONGEST_TEXT]
+    return failure.stage, failure.code, message, failure.http_status
+
+
+def _for_a_page(values: tuple[Any, ...]) -> tuple[Sequence[Any], bool]:
+    """The values as they may stand in a page, and whether anything of them was cut."""
+    with suppress(UnicodeError):  # a lone surrogate, for one
+        written = msgspec.json.encode(values)
+        if len(written) <= LONGEST_TEXT and not _LONG_NUMBER.search(written):
+            return values, False
+    cutter = _Cutter()
+    return [cutter.shortened(value) for value in values], cutter.happened
 
 
 class _Cutter:
@@ -131,7 +181,7 @@ class _SeedRanges:
 
     def of(self, job: Job) -> list[int] | None:
         """The lowest and the highest; None where the model, or this form of request, is not known to have a seed."""
-        shape = (job.model, _names(job.input), _names(job.parameters))
+        shape = (job.model, tuple(job.input), tuple(job.parameters))
         if shape not in self._known:
             self._known[shape] = self._range(job)
         return self._known[shape]
@@ -151,7 +201,3 @@ def _suits(entry: Entry, request: Mapping[str, Any], seed: int) -> bool:
     """Whether the catalog has nothing against a seed in this request; older forms of a model know none."""
     seeded = {**request, "parameters": {**request["parameters"], "seed": seed}}
     return all(finding.path != _SEED for finding in check_request(entry, seeded))
-
-
-def _names(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(values))

@@ -1,10 +1,12 @@
 """The charts' data, over all jobs of a batch, small enough to stand in a page. Pure; seconds."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise, repeat
+from operator import sub
 from typing import Any
 
-from pipeline.core.jobs import JobState
 from pipeline.ledger import FailureGroup, Run
 from pipeline.views.report.moments import Moments
 
@@ -100,17 +102,7 @@ def _failures(groups: Iterable[FailureGroup]) -> list[dict[str, Any]]:
 
 def _over_time(moments: Moments, windows: Sequence[Window]) -> list[dict[str, Any]]:
     """How many jobs were in each stage at the same time, and how many ended, in every window."""
-    grids = [[Grid(window) for _ in range(3)] for window in windows]
-    for stage, begin, end in moments.spans():
-        until = end if end == end else moments.last
-        for window, grid in zip(windows, grids, strict=True):
-            if begin < window.end and until > window.begin:
-                grid[stage].add(begin, until)
-    ended = [{state: [0] * BARS for state in JobState if state.ended} for _ in windows]
-    for state, moved in moments.ends():
-        for window, bars in zip(windows, ended, strict=True):
-            if window.begin <= moved <= window.end:
-                bars[state][min(BARS - 1, int((moved - window.begin) / window.width * BARS / BINS))] += 1
+    stages, ended = list(moments.stages()), moments.ends()
     return [
         {
             "run": window.run_id,
@@ -118,41 +110,36 @@ def _over_time(moments: Moments, windows: Sequence[Window]) -> list[dict[str, An
             "end": round(window.end, 3),
             "width": window.width,
             "bar": window.width * BINS / BARS,
-            "stages": [part.levels() for part in grid],
-            "ended": {state: bars[state] for state in bars},
+            "stages": [levels(begins, ends, window) for begins, ends in stages],
+            "ended": {state: _bars(moved, window) for state, moved in ended.items()},
         }
-        for window, grid, bars in zip(windows, grids, ended, strict=True)
+        for window in windows
     ]
 
 
-class Grid:
-    """How many were there at the same time, on average over each point of a window. Adding one takes constant time."""
+def levels(begins: Sequence[float], ends: Sequence[float], window: Window) -> list[float]:
+    """How many were there at the same time, on average over each point of a window; both lists are sorted.
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self._steps = [0.0] * (BINS + 1)
-        self._parts = [0.0] * (BINS + 1)
+    What passed between two edges since all begins, less what passed since all ends, is the time that was spent there.
+    """
+    since = [came - left for came, left in zip(_passed(begins, window), _passed(ends, window), strict=True)]
+    return [round((after - before) / window.width, 2) for before, after in pairwise(since)]
 
-    def add(self, begin: float, end: float) -> None:
-        """Somebody was there from one moment to another."""
-        window = self._window
-        first = max(0.0, (begin - window.begin) / window.width)
-        last = min(float(BINS), (end - window.begin) / window.width)
-        if last <= first:
-            return
-        low, high = int(first), int(last)
-        if low == high:
-            self._parts[low] += last - first
-            return
-        self._parts[low] += low + 1 - first
-        self._parts[high] += last - high
-        self._steps[low + 1] += 1
-        self._steps[high] -= 1
 
-    def levels(self) -> list[float]:
-        """The average of each point."""
-        found, level = [], 0.0
-        for step, part in zip(self._steps[:BINS], self._parts[:BINS], strict=True):
-            level += step
-            found.append(round(level + part, 2))
-        return found
+def _passed(moments: Sequence[float], window: Window) -> Iterator[float]:
+    """The seconds from each of the moments to each edge of a window, summed up; what lies outside of it is cut off."""
+    earlier = bisect_left(moments, window.begin)
+    within = moments[earlier : bisect_left(moments, window.end)]
+    sums = list(accumulate(map(sub, within, repeat(window.begin)), initial=0.0))
+    for edge in range(BINS + 1):
+        passed = min(edge * window.width, window.end - window.begin)
+        here = bisect_left(within, window.begin + passed)
+        yield (earlier + here) * passed - sums[here]
+
+
+def _bars(moved: Sequence[float], window: Window) -> list[int]:
+    """How many of the sorted moments fall into each bar of a window; its very end belongs to the last one."""
+    last = bisect_right(moved, window.end)
+    bar = window.width * BINS / BARS
+    edges = (min(last, bisect_left(moved, window.begin + number * bar)) for number in range(BARS))
+    return [after - before for before, after in pairwise((*edges, last))]

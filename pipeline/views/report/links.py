@@ -1,9 +1,13 @@
 """Where a page finds a job's videos and pictures: file paths as URLs that no character of a name can turn into more."""
 
 import os
+import re
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
+
+_PLAIN = re.compile(r"[A-Za-z0-9._~/-]*")
+"""Paths of which nothing needs to be percent-encoded, which most are."""
 
 
 class Links(Protocol):
@@ -33,4 +37,4 @@ class FileLinks:
 
 
 def _quoted(path: str) -> str:
-    return quote(os.fsencode(path), safe="/")
+    return path if _PLAIN.fullmatch(path) else quote(os.fsencode(path), safe="/")

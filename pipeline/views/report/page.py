@@ -9,6 +9,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ _SCRIPTS = (
 HEAD = b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy"'
 """How every page begins."""
 _LIBRARY = "vendor/chart.umd.min.js"
+_AT_ONCE = 100
+"""Cards in a piece of the page."""
 
 
 def page(batch: Mapping[str, Any], cards: Iterable[str], *, live: bool = False) -> Iterator[str]:
@@ -43,8 +46,16 @@ def page(batch: Mapping[str, Any], cards: Iterable[str], *, live: bool = False) 
         library=_asset(_LIBRARY),
         script=_script(),
         batch=embedded(batch),
-        cards=cards,
+        cards=_lines(cards),
     )
+
+
+def _lines(cards: Iterable[str]) -> Iterator[str]:
+    """The items of a JSON list, so many in each piece that the template has little to do with each."""
+    rest, before = iter(cards), ""
+    while some := list(islice(rest, _AT_ONCE)):
+        yield before + ",\n".join(some)
+        before = ",\n"
 
 
 def policy(*, live: bool) -> str:

@@ -45,9 +45,9 @@ def _pieces(folder: Path, path: Path) -> Iterable[str]:
         order = reader.newest(SHOWN)
         wanted = set(order)
         for seq, story in reader.stories():
-            told.hear(seq, story)
+            moment = told.hear(seq, story)
             if seq in wanted:
-                cards[seq] = maker.card(seq, story)
+                cards[seq] = maker.card(seq, story, moment)
     return page(batch_facts(folder, standing, told, at=time.time()), (cards[seq] for seq in sorted(cards)))
 
 

@@ -20,6 +20,7 @@ from pipeline.ledger import LEDGER_NAME, LedgerReader, Story
 from pipeline.views.report.batch import NOTHING, SHOWN, Standing, Told, batch_facts, figures
 from pipeline.views.report.cards import CardMaker, embedded
 from pipeline.views.report.charts import charts_of
+from pipeline.views.report.moments import Moment
 from pipeline.views.report.page import page
 
 EVERY = 1.0
@@ -252,26 +253,27 @@ class Feed:
     def _everything(self, reader: LedgerReader) -> list[tuple[int, str]]:
         order = reader.newest(SHOWN)
         wanted = set(order)
-        cards = {seq: self._maker.card(seq, story) for seq, story in self._heard(reader.stories()) if seq in wanted}
+        heard = self._heard(reader.stories())
+        cards = {seq: self._maker.card(seq, story, moment) for seq, story, moment in heard if seq in wanted}
         return [(seq, cards[seq]) for seq in reversed(order) if self._differs(seq, cards[seq])]
 
     def _moved(self, reader: LedgerReader) -> list[tuple[int, str]]:
         state, changed = self._state, []
         since = state.since or 0.0
-        for seq, story in self._heard(reader.moved(since)):
-            card = self._maker.card(seq, story)
+        for seq, story, moment in self._heard(reader.moved(since)):
+            card = self._maker.card(seq, story, moment)
             if self._differs(seq, card) and (seq in state.cards or story.moved_at > since):
                 changed.append((seq, card))
         return changed
 
-    def _heard(self, stories: Iterator[tuple[int, Story]]) -> Iterator[tuple[int, Story]]:
+    def _heard(self, stories: Iterator[tuple[int, Story]]) -> Iterator[tuple[int, Story, Moment]]:
         """The stories, taken into account. `since` moves on after the last one only, so that none is passed over."""
         state = self._state
         latest = state.since
         for seq, story in stories:
-            state.told.hear(seq, story)
+            moment = state.told.hear(seq, story)
             latest = max(latest or 0.0, story.moved_at)
-            yield seq, story
+            yield seq, story, moment
         state.since = latest
 
     def _differs(self, seq: int, card: str) -> bool:

@@ -6,6 +6,7 @@ import re
 import sqlite3
 import stat
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pipeline.ledger import Ledger, LedgerReader, Run
 from pipeline.ledger.schema import MIGRATIONS, migrate
 from pipeline.views.report import REPORT_NAME, write_report
 from pipeline.views.report.batch import SHOWN, Told
-from pipeline.views.report.charts import BINS, Grid, Window, charts_of, quantiles, windows_of
+from pipeline.views.report.charts import BINS, Window, charts_of, levels, quantiles, windows_of
 from pipeline.views.report.links import FileLinks
 from pipeline.views.report.page import hash_of, policy
 from tests.told import BEGAN, Telling, a_job, many_jobs
@@ -376,13 +377,15 @@ def test_each_run_has_charts_of_its_own_when_there_are_several() -> None:
 
 @given(st.lists(st.tuples(st.floats(-50, 1200), st.floats(0, 500)), max_size=20))
 def test_no_second_is_lost_when_spans_are_drawn(spans: list[tuple[float, float]]) -> None:
-    """What a chart shows of a window is exactly the time that was spent in it."""
+    """What a chart shows of each of its points is exactly the time that was spent there."""
     window = Window(0.0, 1000.0)
-    grid = Grid(window)
-    for begin, length in spans:
-        grid.add(begin, begin + length)
-    within = sum(max(0.0, min(begin + length, 1000.0) - max(begin, 0.0)) for begin, length in spans)
-    assert sum(grid.levels()) * window.width == pytest.approx(within, abs=0.005 * BINS * window.width)
+    shown = levels(sorted(begin for begin, _ in spans), sorted(begin + length for begin, length in spans), window)
+    edges = [window.begin + number * window.width for number in range(BINS + 1)]
+    spent = [
+        sum(max(0.0, min(begin + length, after) - max(begin, before)) for begin, length in spans)
+        for before, after in pairwise(edges)
+    ]
+    assert shown == pytest.approx([seconds / window.width for seconds in spent], abs=0.006)
 
 
 def test_quantiles_are_of_the_list_when_it_is_short_or_empty() -> None:
@@ -409,7 +412,7 @@ def test_a_job_counts_once_when_it_is_heard_of_again(tmp_path: Path) -> None:
     with LedgerReader(tmp_path) as reader:
         for seq, story in reader.stories():
             heard.hear(seq, story)
-    assert list(heard.moments.spans()) == []
+    assert list(heard.moments.stages()) == [([], [])] * 3
     assert sum(heard.counts().values()) == 2
 
 
