@@ -1,48 +1,64 @@
-"""Ends exchanges that outlast their ceilings, with one timer for all of them: a timeout object each would cost more."""
+"""Ends exchanges that take too long, with one timer for all of them: a timeout object each would cost more."""
 
 import asyncio
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
-_Task = asyncio.Task[Any]
+from msgspec import Struct
 
 
-class _Ceiling(NamedTuple):
-    at: float
-    """Loop time."""
+class Exchange(Struct, eq=False):
+    """An exchange under way, in a task of its own for its time; moments are loop times."""
+
+    task: asyncio.Task[Any]
     cancelling: int
     """Cancellations that the task had on it when it began."""
+    ends_at: float
+    """Its ceiling."""
+    looked_at: float
+    """When it ends, unless something is heard before."""
+    overdue: bool = False
 
 
 class Ceilings:
-    """The exchanges under way, each in a task of its own for its time."""
+    """The exchanges under way. Each has a ceiling, and until then may be silent for some time only."""
 
     def __init__(self) -> None:
-        self._open: dict[_Task, _Ceiling] = {}
-        self._overdue: dict[_Task, int] = {}
+        self._open: set[Exchange] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._looks_at = math.inf
 
-    def begin(self, seconds: float) -> _Task:
-        """The running task begins an exchange that may take so long; hand what comes back to `end`, always."""
+    def begin(self, ceiling: float, silence: float) -> Exchange:
+        """The running task begins an exchange that may take so long, and say nothing for so long (seconds).
+
+        Hand what comes back to `end`, always.
+        """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an exchange needs a task to run in")
-        ceiling = self._open[task] = _Ceiling(task.get_loop().time() + seconds, task.cancelling())
-        if ceiling.at < self._looks_at:
-            self._look_at(ceiling.at)
-        return task
+        now = task.get_loop().time()
+        exchange = Exchange(task, task.cancelling(), now + ceiling, now + min(ceiling, silence))
+        self._open.add(exchange)
+        if exchange.looked_at < self._looks_at:
+            self._look_at(exchange.looked_at)
+        return exchange
 
-    def outlasted(self, task: _Task) -> bool:
+    def heard(self, exchange: Exchange, silence: float) -> None:
+        """Something came, and more is to come: from now on it may be silent for so long (seconds)."""
+        exchange.looked_at = min(exchange.ends_at, asyncio.get_running_loop().time() + silence)
+        if exchange.looked_at < self._looks_at:
+            self._look_at(exchange.looked_at)
+
+    def outlasted(self, exchange: Exchange) -> bool:
         """Whether a cancellation that has just arrived in the task was its ceiling's, and nobody else's."""
-        before = self._overdue.pop(task, None)
-        return before is not None and task.uncancel() <= before
+        was, exchange.overdue = exchange.overdue, False
+        return was and exchange.task.uncancel() <= exchange.cancelling
 
-    def end(self, task: _Task) -> None:
+    def end(self, exchange: Exchange) -> None:
         """The exchange is over."""
-        self._open.pop(task, None)
-        if self._overdue.pop(task, None) is not None:
-            task.uncancel()  # an answer came all the same
+        self._open.discard(exchange)
+        if exchange.overdue:
+            exchange.task.uncancel()  # an answer came all the same
 
     def close(self) -> None:
         """Look no more."""
@@ -58,8 +74,9 @@ class Ceilings:
     def _look(self) -> None:
         self._timer, self._looks_at = None, math.inf
         now = asyncio.get_running_loop().time()
-        for task in [task for task, ceiling in self._open.items() if ceiling.at <= now]:
-            self._overdue[task] = self._open.pop(task).cancelling
-            task.cancel()
+        for exchange in [exchange for exchange in self._open if exchange.looked_at <= now]:
+            self._open.discard(exchange)
+            exchange.overdue = True
+            exchange.task.cancel()
         if self._open:
-            self._look_at(min(ceiling.at for ceiling in self._open.values()))
+            self._look_at(min(exchange.looked_at for exchange in self._open))

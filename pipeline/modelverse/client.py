@@ -18,8 +18,8 @@ from pipeline.core.body import Body, sha256_of
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import RejectedError, ServiceError
 from pipeline.core.jobs import Job, LocalFile, Task, TaskReport, TaskState
-from pipeline.modelverse.ceilings import Ceilings
-from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, known_to_speak
+from pipeline.modelverse.ceilings import Ceilings, Exchange
+from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, speaks
 from pipeline.modelverse.pictures import Pictures, encoded_size
 from pipeline.modelverse.wire import Hide, Traits, clean, encode_submit, is_given
 from pipeline.settings import ServiceSettings
@@ -38,9 +38,6 @@ _MOST_QUESTIONS = 2048
 """URLs that are remembered, of a kilobyte each: more tasks than run at a time, mostly."""
 _BASE64_FROM = 16
 """Characters of a key whose Base64 is looked for; the letters of a shorter one may stand anywhere by chance."""
-
-_ESCAPES = re.compile(r"[\\%&]")
-"""Every escaped spelling of a character begins with one of these; most texts have none, and are read much faster."""
 
 _BROKEN = (aiohttp.ClientError, OSError, UnicodeError)
 """All that an exchange may raise; timeouts are OSErrors, and a host name that no DNS can carry is a UnicodeError."""
@@ -166,9 +163,10 @@ class ModelVerseClient:
         return Task(report.task_id or external_id, self.base_url, report.request_id)
 
     def _settled(self, verdict: _Good | ServiceError) -> _Good:
-        self._proven = self._proven or known_to_speak(verdict)
         if isinstance(verdict, ServiceError):
+            self._proven = self._proven or speaks(verdict)
             raise verdict
+        self._proven = True
         return verdict
 
     def _session(self, call: Call, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -176,11 +174,8 @@ class ModelVerseClient:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=self._settings.connect_timeout,
-                sock_connect=self._settings.connect_timeout,
-                sock_read=self._read_timeouts[call],
-            ),
+                total=None, connect=self._settings.connect_timeout, sock_connect=None, sock_read=None
+            ),  # the rest is watched over by `Ceilings`: the library sets two timers for each answer
             headers={
                 "Authorization": self._authorization,
                 "User-Agent": f"video-batch-pipeline/{__version__}",
@@ -202,21 +197,24 @@ class ModelVerseClient:
         return send
 
     async def _exchange(self, call: Call, url: URL, headers: Mapping[str, str] | None, body: Body | None) -> Answer:
-        # The ceiling is for servers that dribble: each byte restarts the read timeout. It outlasts the connect timeout,
-        # so that whatever it cuts off had been sent.
+        # The ceiling is for servers that dribble: each byte ends a silence. Both outlast the connect timeout, so that
+        # whatever they cut off had been sent.
         size = 0 if body is None else body.size
-        exchange = self._ceilings.begin(
-            self._settings.connect_timeout + 2 * self._read_timeouts[call] + size / _SLOWEST_UPLOAD
-        )
+        silence = self._read_timeouts[call]
+        until_heard = self._settings.connect_timeout + size / _SLOWEST_UPLOAD + silence
+        exchange = self._ceilings.begin(until_heard + silence, until_heard)
         try:
-            async with self._sessions[call].request(
+            response = await self._sessions[call].request(
                 "GET" if body is None else "POST",
                 url,
                 data=None if body is None else body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body),
                 headers=headers,
                 allow_redirects=False,
-            ) as response:
-                return await self._read(response)
+            )
+            try:
+                return await self._read(response, exchange, silence)
+            finally:
+                response.close()  # after a whole answer the connection is back in its pool already
         except _BROKEN as exc:
             raise self._broken(call, exc) from exc
         except asyncio.CancelledError as exc:
@@ -226,13 +224,12 @@ class ModelVerseClient:
         finally:
             self._ceilings.end(exchange)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
-        body = bytearray()
-        while chunk := await response.content.readany():
-            body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
-                response.close()
-                break
+    async def _read(self, response: aiohttp.ClientResponse, exchange: Exchange, silence: float) -> Answer:
+        content, body = response.content, bytearray()
+        while not content.at_eof() and len(body) <= MAX_ANSWER_BYTES:
+            if body:
+                self._ceilings.heard(exchange, silence)
+            body += await content.readany()
         return Answer(response.status, response.headers, bytes(body[:MAX_ANSWER_BYTES]), self._clock.time(), self._hide)
 
     def _url(self, call: Call, base_url: str) -> URL:
@@ -294,7 +291,8 @@ def _hiding(key: str) -> Hide:
     def hide(text: str) -> str:
         if len(text) < shortest:
             return text
-        if plain and text.isascii() and not _ESCAPES.search(text):
+        # Every escaped spelling of a character begins with one of three; most texts have none of them.
+        if plain and text.isascii() and not ("\\" in text or "%" in text or "&" in text):
             lowered = text.lower()
             for spelling in in_short:
                 if spelling in lowered:

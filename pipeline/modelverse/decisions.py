@@ -237,9 +237,9 @@ def judge_status(answer: Answer) -> TaskReport | ServiceError:
     return _error(Call.STATUS, code, rule, answer, refusal, _quote(answer, refusal))
 
 
-def known_to_speak(verdict: Task | TaskReport | ServiceError) -> bool:
+def speaks(error: ServiceError) -> bool:
     """Whether only the service itself can have given this answer."""
-    return not isinstance(verdict, ServiceError) or verdict.code in CODES
+    return error.code in CODES
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from pipeline.core.jobs import Failure, Job, LocalFile, MediaForm, Stage, Task, TaskReport, TaskState
 
@@ -56,6 +57,9 @@ STATES: Mapping[str, TaskState] = {
     "canceled": TaskState.CANCELLED,
 }
 """Status words in lower case (§6). A word that is not here is not an end."""
+
+_SHOWN_STATES = frozenset(state for state in TaskState if state.ended) | {TaskState.UNRECOGNISED}
+"""Those whose answer somebody may want to see."""
 
 KLING_CODES: Mapping[str, re.Pattern[str]] = {
     "006001094": re.compile(r"\b0*6001094\b|task resources? insufficient", re.IGNORECASE),
@@ -115,21 +119,32 @@ class _Output(msgspec.Struct):
     finish_time: msgspec.Raw = _NOTHING
 
 
+_Word = Annotated[str, Meta(max_length=_WORD_CHARS, pattern=r"\A\S*\Z")]
+_RequestId = Annotated[str, Meta(max_length=_ID_CHARS, pattern=r"\A\S*\Z")]
+_Id = Annotated[str, Meta(max_length=_TASK_ID_CHARS, pattern=r"\S")]
+_Url = Annotated[str, Meta(pattern=r"\S")]
+_Moment = Annotated[float, Meta(ge=_EARLIEST, le=_LATEST)]
+_Amount = (
+    Annotated[int, Meta(ge=-_LARGEST_USAGE, le=_LARGEST_USAGE)]
+    | Annotated[float, Meta(ge=-_LARGEST_USAGE, le=_LARGEST_USAGE)]
+)
+
+
 class _PlainOutput(msgspec.Struct):
-    task_id: str | None = None
-    task_status: str | None = None
-    urls: list[str] | None = None
-    error_message: str | None = None
-    submit_time: int | float | None = None
-    finish_time: int | float | None = None
+    task_id: _Id | None = None
+    task_status: _Word | None = None
+    urls: Annotated[list[_Url], Meta(max_length=_MOST_URLS)] | None = None
+    error_message: None = None
+    submit_time: _Moment | None = None
+    finish_time: _Moment | None = None
 
 
 class _PlainBody(msgspec.Struct):
-    """An answer as documented, which nearly every one is: read whole, in one go."""
+    """An answer as documented, with nothing in it that had to be mended or cut: nearly every one is."""
 
     output: _PlainOutput
-    usage: dict[str, Any] | None = None
-    request_id: str | None = None
+    usage: Annotated[dict[_Word, _Amount], Meta(max_length=_MOST_USAGE)] | None = None
+    request_id: _RequestId | None = None
 
 
 class _Error(msgspec.Struct):
@@ -231,8 +246,11 @@ def unhidden(text: str) -> str:
 
 def decode_accepted(body: bytes, base_url: str, *, hide: Hide = unhidden) -> Task:
     """The task that a submit's answer tells of. Raises `UnreadableError` where there is no `output.task_id`."""
-    whole, output = _read_answer(body)
-    hide = _if_needed(hide, body)
+    plain = _plain(body, hide)
+    if plain is not None and plain.output.task_id is not None:
+        return Task(plain.output.task_id, base_url, plain.request_id or None)
+    whole = _read(body)
+    output = _read_output(whole)
     task_id = _task_id(output.task_id, hide) if output else None
     if task_id is None:
         raise UnreadableError("no_task_id", "the answer holds no task id")
@@ -244,12 +262,15 @@ def decode_report(body: bytes, *, hide: Hide = unhidden) -> TaskReport:
 
     Everything but the status is optional: what is missing, null or of a wrong type counts as not said.
     """
-    whole, output = _read_answer(body)
+    plain = _plain(body, hide)
+    if plain is not None:
+        return _plain_report(plain, body)
+    whole = _read(body)
+    output = _read_output(whole)
     if output is None:
         raise UnreadableError("no_status", "the answer holds no status")
-    hide = _if_needed(hide, body)
     word = _text(output.task_status, _WORD_CHARS, hide) or ""
-    state = STATES.get(word.lower(), TaskState.UNRECOGNISED)
+    state = _state(word)
     return TaskReport(
         state=state,
         word=word,
@@ -260,8 +281,30 @@ def decode_report(body: bytes, *, hide: Hide = unhidden) -> TaskReport:
         usage=_usage(whole.usage, hide),
         request_id=_text(whole.request_id, _ID_CHARS, hide),
         task_id=_task_id(output.task_id, hide),
-        excerpt=excerpt(body, hide=hide) if state.ended or state is TaskState.UNRECOGNISED else "",
+        excerpt=excerpt(body, hide=hide) if state in _SHOWN_STATES else "",
     )
+
+
+def _plain_report(plain: _PlainBody, body: bytes) -> TaskReport:
+    output = plain.output
+    word = output.task_status or ""
+    state = _state(word)
+    return TaskReport(
+        state,
+        word,
+        tuple(output.urls or ()),
+        None,
+        output.submit_time,
+        output.finish_time,
+        plain.usage or {},
+        plain.request_id or None,
+        output.task_id,
+        excerpt(body) if state in _SHOWN_STATES else "",
+    )
+
+
+def _state(word: str) -> TaskState:
+    return STATES.get(word.lower(), TaskState.UNRECOGNISED)
 
 
 def decode_refusal(body: bytes, *, hide: Hide = unhidden) -> Refusal | None:
@@ -304,22 +347,21 @@ def _decoded(body: bytes) -> str:
     return body.decode("utf-8", "replace").removeprefix("\ufeff").strip("\0 \t\r\n")
 
 
-def _read_answer(body: bytes) -> tuple[_Body | _PlainBody, _Output | _PlainOutput | None]:
-    """The answer and its output: in one go where every member has its documented type, else member by member."""
+def _plain(body: bytes, hide: Hide) -> _PlainBody | None:
+    """The answer, in one go, where it is as documented and each of its texts may be shown as it stands; else None.
+
+    In ASCII without escapes and without DEL there is no character that may not be shown, and what hides nothing in the
+    whole hides nothing in any part of it.
+    """
+    if not body.isascii() or b"\\" in body or b"\x7f" in body:
+        return None
+    text = body.decode("ascii")
+    if hide(text) != text:
+        return None
     try:
-        plain = _PLAIN_BODY.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        whole = _read(body)
-        return whole, _read_output(whole)
-    return plain, plain.output
-
-
-def _if_needed(hide: Hide, body: bytes) -> Hide:
-    """What hides nothing in a whole body without escapes has nothing to hide in any text of it."""
-    if b"\\" in body:
-        return hide
-    text = _decoded(body)
-    return unhidden if hide(text) == text else hide
+        return _PLAIN_BODY.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _read(body: bytes) -> _Body:
@@ -352,14 +394,8 @@ def _read_error(whole: _Body) -> _Error:
         return _Error(whole.code, whole.message)
 
 
-_Said = msgspec.Raw | str | float | list[str] | dict[str, Any] | None
-"""A member as it came, or read already."""
-
-
-def _value(said: _Said) -> Any:
+def _value(said: msgspec.Raw) -> Any:
     """What stands there; None where it is missing, null or beyond what JSON can carry."""
-    if not isinstance(said, msgspec.Raw):
-        return said
     if said is _NOTHING:
         return None
     try:
@@ -368,12 +404,12 @@ def _value(said: _Said) -> Any:
         return None
 
 
-def _spelt(said: _Said) -> str:
-    """The very characters of a member that came as it was written."""
-    return bytes(said).decode("utf-8", "replace") if isinstance(said, msgspec.Raw) else ""
+def _spelt(said: msgspec.Raw) -> str:
+    """The very characters of a member."""
+    return bytes(said).decode("utf-8", "replace")
 
 
-def _task_id(said: _Said, hide: Hide) -> str | None:
+def _task_id(said: msgspec.Raw, hide: Hide) -> str | None:
     """Opaque: a string as it is, a number as it is written (no detour through floats).
 
     What is longer than any id, or holds the key, is none: it would be written down and shown as it is.
@@ -390,7 +426,7 @@ def _holds_key(text: str, hide: Hide) -> bool:
     return len(text) - len(hide(text)) >= _SECRET_CHARS - len("***")
 
 
-def _text(said: _Said, limit: int, hide: Hide) -> str | None:
+def _text(said: msgspec.Raw, limit: int, hide: Hide) -> str | None:
     """Words for people, from a string or anything else that is not empty."""
     value = _value(said)
     if value is None or value in ("", {}, []):
@@ -399,14 +435,14 @@ def _text(said: _Said, limit: int, hide: Hide) -> str | None:
     return clean(hide(text), limit) or None
 
 
-def _urls(said: _Said, hide: Hide) -> tuple[str, ...]:
+def _urls(said: msgspec.Raw, hide: Hide) -> tuple[str, ...]:
     """The first hundred that may be asked for: a URL that holds the key would carry it to another host."""
     value = _value(said)
     found = value[:_MOST_URLS] if isinstance(value, list) else []
     return tuple(url for url in found if isinstance(url, str) and url.strip() and not _holds_key(url, hide))
 
 
-def _moment(said: _Said) -> float | None:
+def _moment(said: msgspec.Raw) -> float | None:
     """Unix seconds from an integer, a fraction or a numeric text."""
     value = _value(said)
     if isinstance(value, str) and re.fullmatch(r"\s*\d{1,20}(\.\d{1,20})?\s*", value, re.ASCII):
@@ -416,7 +452,7 @@ def _moment(said: _Said) -> float | None:
     return float(value) if _EARLIEST <= value <= _LATEST else None
 
 
-def _usage(said: _Said, hide: Hide) -> Mapping[str, Any]:
+def _usage(said: msgspec.Raw, hide: Hide) -> Mapping[str, Any]:
     value = _value(said)
     if not isinstance(value, dict):
         return {}

@@ -11,7 +11,7 @@ from tests.engine.virtual import play
 
 async def exchange(ceilings: Ceilings, ceiling: float, takes: float) -> str:
     """How an exchange ended, and when."""
-    mine = ceilings.begin(ceiling)
+    mine = ceilings.begin(ceiling, ceiling)
     try:
         await asyncio.sleep(takes)
     except asyncio.CancelledError:
@@ -72,6 +72,37 @@ def test_a_cancellation_stays_one_when_the_ceiling_falls_into_the_same_moment(ca
         return task.cancelled()
 
     assert play(story())
+
+
+async def dribble(ceilings: Ceilings, silences: list[float]) -> str:
+    """How an exchange ended that may take 10 s and be silent for 3 s, and when."""
+    mine = ceilings.begin(10.0, 3.0)
+    try:
+        for silence in silences:
+            await asyncio.sleep(silence)
+            ceilings.heard(mine, 3.0)
+    except asyncio.CancelledError:
+        assert ceilings.outlasted(mine)
+        return f"ended at {now():g}"
+    else:
+        return f"answered at {now():g}"
+    finally:
+        ceilings.end(mine)
+
+
+def test_an_exchange_ends_when_it_is_silent_or_too_long() -> None:
+    """Whatever is heard allows for another silence, but for none beyond the ceiling."""
+
+    async def story() -> list[str]:
+        ceilings = Ceilings()
+        return await asyncio.gather(
+            dribble(ceilings, [2.0, 2.0, 2.0]),
+            dribble(ceilings, [2.0, 4.0]),
+            dribble(ceilings, [4.0]),
+            dribble(ceilings, [2.0] * 6),
+        )
+
+    assert play(story()) == ["answered at 6", "ended at 5", "ended at 3", "ended at 10"]
 
 
 def test_no_exchange_is_ended_when_the_ceilings_are_closed() -> None:

@@ -24,8 +24,8 @@ from pipeline.modelverse.decisions import (
     judge_broken,
     judge_status,
     judge_submit,
-    known_to_speak,
     retry_after,
+    speaks,
 )
 
 A, F, J, R, T = AmbiguousError, FatalError, Scope.JOB, RejectedError, TransientError
@@ -256,10 +256,9 @@ def test_a_404_with_a_documented_code_is_judged_by_it_when_it_is_the_first_answe
 
 def test_the_service_is_known_when_it_speaks_its_own_words() -> None:
     """A task, a report or a documented code can only come from the service; a bare 404 can come from anybody."""
-    assert known_to_speak(Task("t-1", "https://api.example"))
-    assert known_to_speak(submitted(answer(400, envelope("param_error", "x"))))
-    assert not known_to_speak(submitted(answer(404)))
-    assert not known_to_speak(submitted(answer(404), proven=False))
+    assert speaks(submitted(answer(400, envelope("param_error", "x"))))
+    assert not speaks(submitted(answer(404)))
+    assert not speaks(submitted(answer(404), proven=False))
 
 
 def test_the_newer_form_is_offered_when_wan22_refuses_image_url() -> None:

@@ -413,27 +413,33 @@ def test_the_reason_is_bounded_when_the_service_writes_a_novel() -> None:
 # -- read in one go, or member by member
 
 
+_TEXTS = st.text(max_size=9) | st.text(" ab\x7f", max_size=4)
+
+
 @given(
     st.fixed_dictionaries(
         {},
         optional={
-            "task_id": st.text(max_size=9),
-            "task_status": st.sampled_from(["Running", "Success", "Failure", "?", ""]) | st.none(),
-            "urls": st.lists(st.text(max_size=9), max_size=3) | st.none(),
-            "error_message": st.text(max_size=9) | st.none(),
+            "task_id": _TEXTS,
+            "task_status": st.sampled_from(["Running", "Success", "Failure", "?", "", " Running "])
+            | st.none()
+            | _TEXTS,
+            "urls": st.lists(_TEXTS, max_size=3) | st.none(),
+            "error_message": _TEXTS | st.none(),
             "submit_time": st.integers(0, 5 * 10**9) | st.floats(0, 5e9) | st.none(),
             "finish_time": st.integers(0, 5 * 10**9) | st.none(),
         },
     ),
-    st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.booleans(), max_size=3),
+    st.dictionaries(_TEXTS, st.integers() | st.floats(-1e17, 1e17) | _TEXTS | st.booleans(), max_size=3),
+    _TEXTS,
 )
 def test_a_report_is_the_same_when_it_is_read_in_one_go_and_member_by_member(
-    output: dict[str, Any], usage: dict[str, Any]
+    output: dict[str, Any], usage: dict[str, Any], request_id: str
 ) -> None:
     """A member of another type sends the answer the long way, and that says the same about the others."""
-    as_documented = {"output": output, "usage": usage, "request_id": "r-1"}
+    as_documented = {"output": output, "usage": usage, "request_id": request_id}
     with suppress(UnreadableError):
-        quick = decode_report(json.dumps(as_documented).encode())
+        quick = decode_report(json.dumps(as_documented, ensure_ascii=False).encode())
         slow = decode_report(json.dumps({**as_documented, "output": {**output, "error_message": 7}}).encode())
         assert replace(quick, error_message="7", excerpt=slow.excerpt) == slow
 

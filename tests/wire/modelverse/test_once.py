@@ -79,7 +79,7 @@ async def test_a_submit_is_ambiguous_when_its_answer_is_cut(cut: Step) -> None:
 
 async def test_a_submit_is_ambiguous_when_no_answer_comes_in_time() -> None:
     """A read timeout after the request has left says nothing about the task."""
-    async with ScriptedServer([hang]) as server, client_of(server, submit_timeout=0.05) as client:
+    async with ScriptedServer([hang]) as server, client_of(server, connect_timeout=0.5, submit_timeout=0.05) as client:
         with pytest.raises(AmbiguousError) as caught:
             await client.submit(JOB, BODY)
         assert caught.value.code == "timeout"
@@ -88,7 +88,7 @@ async def test_a_submit_is_ambiguous_when_no_answer_comes_in_time() -> None:
 
 async def test_a_question_is_transient_when_no_answer_comes_in_time() -> None:
     """A read timeout of a question is a reason to ask again."""
-    async with ScriptedServer([hang]) as server, client_of(server, status_timeout=0.05) as client:
+    async with ScriptedServer([hang]) as server, client_of(server, connect_timeout=0.5, status_timeout=0.05) as client:
         with pytest.raises(TransientError) as caught:
             await client.status(task_of(server))
         assert caught.value.code == "timeout"
@@ -96,7 +96,7 @@ async def test_a_question_is_transient_when_no_answer_comes_in_time() -> None:
 
 
 async def test_a_submit_ends_when_the_server_dribbles_for_ever() -> None:
-    """Each byte restarts the read timeout, so a ceiling over the whole exchange ends it."""
+    """Each byte ends a silence, so a ceiling over the whole exchange ends it."""
     endless = dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", every=0.02)
     async with ScriptedServer([endless]) as server:
         async with client_of(server, connect_timeout=0.5, submit_timeout=0.1) as client:
