@@ -162,6 +162,7 @@ class Beside:
         self._hooks: JobHooks | None = None
         self._telling_jobs: asyncio.Task[None] | None = None
         self._unwritten: deque[str] = deque()
+        self._sidecar = settings.sidecar
         self._sidecar_news = asyncio.Event()
         self._channels = notify.Channels(settings.notify.apprise) if settings.notify else None
         self._hurried = asyncio.Event()
@@ -191,9 +192,9 @@ class Beside:
         if not isinstance(event, JobMoved):
             return
         self._moved = True
-        if event.state.ended and self._hooks is not None:
+        if self._hooks is not None and event.state.ended:
             self._hooks.wake()
-        if event.state is JobState.DONE and self._settings.sidecar and len(self._unwritten) < _WAITING_SIDECARS:
+        if self._sidecar and event.state is JobState.DONE and len(self._unwritten) < _WAITING_SIDECARS:
             self._unwritten.append(event.job.job_id)
             self._sidecar_news.set()
 

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from pipeline.api import REHEARSAL_SPEED, Run, examine
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import BatchPriced, BatchStarted, Event, JobMoved
-from pipeline.core.jobs import JobState
+from pipeline.core.jobs import JobState, Outcome
 from pipeline.core.money import Spending
 from pipeline.engine.batch import Summary
 from pipeline.engine.durations import KEY, recollect
@@ -125,15 +125,17 @@ class Opening:
 
     def hear(self, event: Event) -> None:
         """A listener of the run."""
-        if isinstance(event, JobMoved) and event.outcome is not None:
-            self._reap(event)
-        if isinstance(event, BatchPriced) and self._held is not None:
-            self.before = event.spending
-            self._held.append(event)
-            return
-        if isinstance(event, BatchStarted) and self._held is not None:
-            self.idle = nothing_to_do(event)
-            self._speak(told=self._verbose or not self.idle)
+        if isinstance(event, JobMoved):
+            if event.outcome is not None:
+                self._reap(event.state, event.outcome)
+        elif self._held is not None:
+            if isinstance(event, BatchPriced):
+                self.before = event.spending
+                self._held.append(event)
+                return
+            if isinstance(event, BatchStarted):
+                self.idle = nothing_to_do(event)
+                self._speak(told=self._verbose or not self.idle)
         self._screen.hear(event)
 
     def close(self) -> None:
@@ -150,11 +152,12 @@ class Opening:
                 self._screen.say(line)
             self._screen.hear(event)
 
-    def _reap(self, event: JobMoved) -> None:
-        harvest, files = self.harvest, event.outcome.files if event.outcome else ()
-        harvest.ended[event.state] = harvest.ended.get(event.state, 0) + 1
-        harvest.videos += len(files)
-        harvest.bytes += sum(file.bytes for file in files)
+    def _reap(self, state: JobState, outcome: Outcome) -> None:
+        harvest = self.harvest
+        harvest.ended[state] = harvest.ended.get(state, 0) + 1
+        for file in outcome.files:
+            harvest.videos += 1
+            harvest.bytes += file.bytes
 
 
 def subject_of(order: Order, manifest: str, folder: Path, settings: Settings) -> Subject:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -53,57 +53,82 @@ class Level(IntEnum):
 # -- text: pure --------------------------------------------------------------------------------------------------------
 
 
-def sentence(event: Event) -> tuple[Level, str]:
-    """What the event says, and to whom it matters."""
+_LEVELS: Mapping[type[Event], Level] = {
+    CallFailed: Level.NOTABLE,
+    SubmittingPaused: Level.NOTABLE,
+    SubmittingResumed: Level.NOTABLE,
+    QuestionsLate: Level.NOTABLE,
+    StrangeStatus: Level.NOTABLE,
+    FolderAwaited: Level.NOTABLE,
+    JobLeft: Level.ERRORS,
+    ExtraFailed: Level.ERRORS,
+    Stopping: Level.ERRORS,
+}
+_MOVED_LEVELS: Mapping[JobState, Level] = {
+    JobState.FAILED: Level.ERRORS,
+    JobState.UNKNOWN: Level.ERRORS,
+    JobState.DONE: Level.FINISHED,
+}
+
+
+def level_of(event: Event) -> Level:
+    """To whom the event matters; asked of every event, before anything is made of it."""
+    if isinstance(event, JobMoved):
+        return _MOVED_LEVELS.get(event.state, Level.EVERYTHING)
+    return _LEVELS.get(type(event), Level.EVERYTHING)
+
+
+def sentence(event: Event) -> str:
+    """What the event says."""
     match event:
         case JobMoved():
             return _moved(event)
         case CallFailed():
-            return Level.NOTABLE, f"{event.job_id}: {_again(event)}"
+            return f"{event.job_id}: {_again(event)}"
         case SubmittingPaused():
-            return Level.NOTABLE, f"submitting is paused: {event.reason}"
+            return f"submitting is paused: {event.reason}"
         case SubmittingResumed():
-            return Level.NOTABLE, "submitting goes on"
+            return "submitting goes on"
         case SlotsChanged():
-            return Level.EVERYTHING, f"{many(event.limit, 'slot')} allowed"
+            return f"{many(event.limit, 'slot')} allowed"
         case QuestionsLate():
             worst = f"{event.worst:.1f} s at worst"
-            return Level.NOTABLE, f"questions leave {event.mean:.1f} s late, {worst}: {event.mend}"
+            return f"questions leave {event.mean:.1f} s late, {worst}: {event.mend}"
         case StrangeStatus():
-            return Level.NOTABLE, f"{event.job_id}: the service says {event.word!r}, which nobody documented; asking on"
+            return f"{event.job_id}: the service says {event.word!r}, which nobody documented; asking on"
         case JobLeft():
-            return Level.ERRORS, f"{event.job_id}: left {event.state} for the next run: {event.reason}"
+            return f"{event.job_id}: left {event.state} for the next run: {event.reason}"
         case ExtraFailed():
-            return Level.ERRORS, f"{event.what} failed, and the run goes on: {event.message}"
+            return f"{event.what} failed, and the run goes on: {event.message}"
         case Stopping():
-            return Level.ERRORS, f"stopping: {event.message}"
+            return f"stopping: {event.message}"
         case FolderAwaited():
             wait = f"waiting for it to end, for {span(event.seconds)} at most"
-            return Level.NOTABLE, f"another run holds {event.folder}; {wait}"
+            return f"another run holds {event.folder}; {wait}"
         case BatchStarted():
-            return Level.EVERYTHING, f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit"
+            return f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit"
         case BatchPriced():
-            return Level.EVERYTHING, f"{many(sum(event.quotes.values()), 'job')} to submit are priced"
+            return f"{many(sum(event.quotes.values()), 'job')} to submit are priced"
         case BatchEnded():
-            return Level.EVERYTHING, f"ended: {counts_text(Standing(event.counts, 0.0))}"
+            return f"ended: {counts_text(Standing(event.counts, 0.0))}"
         case _:
-            return Level.EVERYTHING, type(event).__name__
+            return type(event).__name__
 
 
-def _moved(event: JobMoved) -> tuple[Level, str]:
+def _moved(event: JobMoved) -> str:
     name = event.job.job_id
     failure = event.outcome.failure if event.outcome else None
     match event.state:
         case JobState.FAILED:
-            return Level.ERRORS, f"{name}: failed{_because(failure)}"
+            return f"{name}: failed{_because(failure)}"
         case JobState.UNKNOWN:
-            return Level.ERRORS, f"{name}: unknown, may have been paid for{_because(failure)}"
+            return f"{name}: unknown, may have been paid for{_because(failure)}"
         case JobState.DONE:
             files = event.outcome.files if event.outcome else ()
-            return Level.FINISHED, f"{name}: done, {', '.join(file.path for file in files)}"
+            return f"{name}: done, {', '.join(file.path for file in files)}"
         case _:
             task = f", task {event.task_id}" if event.task_id else ""
-            return Level.EVERYTHING, f"{name}: {event.state}{task}"
+            return f"{name}: {event.state}{task}"
 
 
 def _because(failure: Failure | None) -> str:
@@ -210,10 +235,9 @@ class TextLog:
 
     def hear(self, event: Event) -> None:
         """Write the event's line, or none."""
-        level, text = sentence(event)
-        if level > self._level:
+        if level_of(event) > self._level:
             return
-        trouble = _repeated(event)
+        text, trouble = sentence(event), _repeated(event)
         if trouble and self._level < Level.EVERYTHING:
             gathered = self._gather(trouble)
             if gathered is None:
@@ -264,7 +288,7 @@ class JsonLog:
 
     def hear(self, event: Event) -> None:
         """Write the event's object, or none."""
-        if self._level is Level.EVERYTHING or sentence(event)[0] <= self._level:
+        if level_of(event) <= self._level:
             self._write(as_json(event))
 
     def warn(self, warning: str) -> None:

@@ -25,8 +25,12 @@ class Screen:
 
     def hear(self, event: Event) -> None:
         """Log the event, and show what it changes."""
-        self._guarded(lambda: self._log.hear(event))
-        self._shown(lambda: self.progress.hear(event))
+        try:
+            self._log.hear(event)
+            if not self._broken:
+                self.progress.hear(event)
+        except Exception as error:  # noqa: BLE001 - as in `_guarded`, without its cost for each of many events
+            self._break(error)
 
     def tick(self) -> None:
         """Draw, where it is time to."""
@@ -57,11 +61,14 @@ class Screen:
         try:
             show()
         except Exception as error:  # noqa: BLE001 - what shows a paid run must not end it, whatever is wrong with it
-            if not self._broken:
-                self._broken = True
-                self._give_up(f"the screen failed ({type(error).__name__}: {error}); the run goes on without it")
+            self._break(error)
 
-    def _give_up(self, why: str) -> None:
+    def _break(self, error: Exception) -> None:
+        """Show nothing more, and say so, once."""
+        if self._broken:
+            return
+        self._broken = True
+        why = f"the screen failed ({type(error).__name__}: {error}); the run goes on without it"
         with contextlib.suppress(Exception):  # the same trouble once more, perhaps
             self.progress.close()
         with contextlib.suppress(Exception):

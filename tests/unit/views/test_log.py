@@ -24,7 +24,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.jobs import Failure, Job, JobState, Outcome, Source, Stage, StoredFile
 from pipeline.core.money import Actual, Quote
-from pipeline.views.log import REPEAT_AFTER, JsonLog, Level, TextLog, as_json, sentence
+from pipeline.views.log import REPEAT_AFTER, JsonLog, Level, TextLog, as_json, level_of, sentence
 
 JOB = Job("wave", "d", "m", {"prompt": "the prompt"}, {}, "wave.mp4", Source("m.yaml", 1))
 FILE = StoredFile("videos/wave.mp4", 10, "ab", "https://host/secret?signature=1")
@@ -91,7 +91,7 @@ ALL = [
 @pytest.mark.parametrize(("event", "level", "_name", "text"), ALL)
 def test_an_event_has_a_sentence_when_it_is_logged(event: Event, level: Level, _name: str, text: str) -> None:
     """Every event says what happened, and to whom it matters."""
-    assert sentence(event) == (level, text)
+    assert (level_of(event), sentence(event)) == (level, text)
 
 
 @pytest.mark.parametrize(("event", "_level", "name", "_text"), ALL)
