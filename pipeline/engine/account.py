@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from pipeline.core.clock import Clock
+from pipeline.core.jobs import Job
 from pipeline.engine.ceiling import Ceiling, Stay
 from pipeline.engine.pace import Pace
 from pipeline.engine.slots import Slot, Slots
@@ -39,15 +39,19 @@ class Account:
         self.slots.close()
         self._window.close()
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[bool]:
-        """Wait for a place in the window and for the pause to pass; yields False where submitting has stopped."""
+    async def turn(self) -> Slot | None:
+        """Wait for a place in the window and for the pause to pass; None where submitting has stopped.
+
+        The place is to be given back once the submit is over.
+        """
         place = await self._window.take()
+        cleared = False
         try:
-            yield place is not None and await self._cleared()
+            cleared = place is not None and await self._cleared()
         finally:
-            if place is not None:
+            if place is not None and not cleared:
                 place.give_back()
+        return place if cleared else None
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, or less where submitting stops."""
@@ -87,11 +91,11 @@ class Account:
         """Seconds since when submits have met nothing but outages."""
         return self._pace.outage(self._clock.monotonic())
 
-    def occupied(self, slot: Slot, kind: str, running: int) -> None:
-        """A task of this kind has come into the slot, and with it so many run: a search learns how long it stays."""
+    def occupied(self, slot: Slot, job: Job, running: int) -> None:
+        """The job's task has come into the slot, and with it so many run: a search learns how long it stays."""
         search = self._pace.search
         if search is not None:
-            stay = search.began(kind, running, self._clock.monotonic())
+            stay = search.began(job.kind, running, self._clock.monotonic())
             slot.on_return = functools.partial(self._vacated, search, stay)
 
     @property

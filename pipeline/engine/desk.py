@@ -82,6 +82,8 @@ class Desk:
 
     def affordable(self, record: Record) -> Verdict:
         """Whether another attempt of the job keeps within the budget, as far as is known now."""
+        if not self.budget.caps.limits_anything:
+            return Verdict.FITS
         return self.budget.verdict(record.job.job_id, self.prices.quote(record.job))
 
     async def intend(self, record: Record, body: Body, base_url: str) -> Record | None:
@@ -118,10 +120,10 @@ class Desk:
         """The service has the task. Its id is durable on return."""
         now, job_id = self.now(), record.job.job_id
         self._unrecorded[job_id] = task.task_id
-        written = self._ledger.accepted(job_id, task, at=now)
+        written, heard = self._ledger.accepted(job_id, task, at=now), asyncio.get_running_loop().create_future()
         self._writing.add(written)
-        written.add_done_callback(functools.partial(self._note, job_id))
-        await asyncio.shield(written)  # whoever is sent home meanwhile leaves it to `unrecorded` how that went
+        written.add_done_callback(functools.partial(self._note, job_id, heard))
+        await heard  # whoever is sent home meanwhile leaves it to `unrecorded` how that went
         return self._moved(_in_state(record, JobState.RUNNING, task=task, submitted_at=now))
 
     async def unrecorded(self) -> dict[str, str]:
@@ -135,11 +137,18 @@ class Desk:
         if asked.done() and asked.exception() is None and (task := asked.result()) is not None:
             self._unrecorded[record.job.job_id] = task.task_id
 
-    def _note(self, job_id: str, written: "asyncio.Future[None]") -> None:
+    def _note(self, job_id: str, heard: "asyncio.Future[None]", written: "asyncio.Future[None]") -> None:
         """The ledger has taken the id of a job's task, or not."""
         self._writing.discard(written)
-        if not written.cancelled() and written.exception() is None:
+        error = written.exception()
+        if error is None:
             del self._unrecorded[job_id]
+        if heard.done():
+            return
+        if error is None:
+            heard.set_result(None)
+        else:
+            heard.set_exception(error)
 
     async def refused(self, record: Record, failure: Failure) -> None:
         """The job cannot be submitted as it is."""

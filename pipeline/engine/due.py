@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+from collections import deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,57 +18,81 @@ class DueQueue(Generic[T]):
 
     def __init__(self, rate: float | None = None) -> None:
         self._heap: list[tuple[float, int, T]] = []
-        self._ready: asyncio.Queue[T] = asyncio.Queue()
+        self._ready: deque[tuple[float, int, T]] = deque()
+        """For those who were woken, one each."""
         self._order = itertools.count()
         self._spacing = 1.0 / rate if rate else 0.0
         self._free_at = 0.0
-        self._takers = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: float | None = None
+        self._timer_at = 0.0
 
     def put(self, item: T, at: float) -> None:
         """Make `item` available at the loop time `at`; a time that has passed means now."""
         heapq.heappush(self._heap, (at, next(self._order), item))
-        self._set_timer()
+        if self._waiters:
+            self._look()
 
     async def get(self) -> T:
         """Wait for the next item whose time has come."""
-        self._takers += 1
-        self._set_timer()
-        try:
-            return await self._ready.get()
-        finally:
-            self._takers -= 1
+        loop = asyncio.get_running_loop()
+        if self._heap and self._next_at <= (now := loop.time()):
+            return self._taken(now)[2]  # nobody waits for it, or would have it
+        while True:
+            waiter = loop.create_future()
+            self._waiters.append(waiter)
+            self._look()
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if self._ready and not waiter.cancelled():  # it was woken already: what it should have is another's
+                    heapq.heappush(self._heap, self._ready.popleft())
+                    self._look()
+                raise
+            if self._ready:
+                return self._ready.popleft()[2]
 
     def clear(self) -> list[T]:
         """Take out every item, due or not."""
-        items = [item for _, _, item in self._heap]
+        items = [item for _, _, item in (*self._heap, *self._ready)]
         self._heap.clear()
-        self._set_timer()
-        while not self._ready.empty():
-            items.append(self._ready.get_nowait())
+        self._ready.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         return items
 
     @property
-    def _next_at(self) -> float | None:
-        """When the next item may come out; None while nobody waits for it, or there is none."""
-        if not self._heap or self._takers <= self._ready.qsize():
-            return None
+    def _next_at(self) -> float:
+        """When the next item may come out."""
         return max(self._heap[0][0], self._free_at)
 
-    def _set_timer(self) -> None:
-        at = self._next_at
-        if at == self._timer_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if at is None else asyncio.get_running_loop().call_at(at, self._release)
-        self._timer_at = at
-
-    def _release(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self._timer_at = None
-        while (at := self._next_at) is not None and at <= now:
+    def _taken(self, now: float) -> tuple[float, int, T]:
+        if self._spacing:
             self._free_at = now + self._spacing
-            self._ready.put_nowait(heapq.heappop(self._heap)[2])
-        self._set_timer()
+        return heapq.heappop(self._heap)
+
+    def _look(self) -> None:
+        """Wake those who wait, one for each item that is due, and see to it that the others are woken in time."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._heap and self._waiters:
+            at = self._next_at
+            if at > now:
+                self._look_at(at, loop)
+                return
+            waiter = self._waiters.popleft()
+            if not waiter.done():  # or it was cancelled and has not noticed yet
+                waiter.set_result(None)
+                self._ready.append(self._taken(now))
+
+    def _look_at(self, at: float, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer, self._timer_at = loop.call_at(at, self._due), at
+
+    def _due(self) -> None:
+        self._timer = None
+        self._look()

@@ -153,11 +153,17 @@ class Producer:
             self._jobs.settled()
             return None
         with body:
-            async with self._account.turn() as cleared:
-                if not cleared or not self._jobs.wanted(record) or self._complaint() is not None:
+            place = await self._account.turn()
+            if place is None:
+                self._hand_back(record)
+                return None
+            try:
+                if not self._jobs.wanted(record) or self._complaint() is not None:
                     self._hand_back(record)
                     return None
                 bought = await self._buy(record, named, body)
+            finally:
+                place.give_back()
         return await self._trace(bought) if isinstance(bought, _Doubt) else bought
 
     def _named(self, record: Record) -> Record:
@@ -173,7 +179,7 @@ class Producer:
             slot.give_back()
         else:
             self._jobs.settled()
-            self._account.occupied(slot, running.job.kind, self._pollers.watched + 1)
+            self._account.occupied(slot, running.job, self._pollers.watched + 1)
             self._pollers.watch(running, slot)
 
     async def _buy(self, queued: Record, record: Record, body: Body) -> "Record | _Doubt | None":

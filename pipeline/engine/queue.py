@@ -87,7 +87,8 @@ class JobQueue:
 
         A job that an earlier run left without an answer may come back although this run does not select it.
         """
-        return record.job.model not in self._blocked_models and fnmatchcase(record.job.job_id, self._select or "*")
+        selected = self._select is None or fnmatchcase(record.job.job_id, self._select)
+        return selected and record.job.model not in self._blocked_models
 
     async def _pick(self) -> Record | None:
         while self._left is None or self._left > 0:
@@ -151,32 +152,33 @@ class _Lane:
         self._kind = kind
         self._passed_over = passed_over
         self._cursor = 0
-        self._ahead: deque[tuple[int, Record]] = deque()
+        self.ahead: deque[tuple[int, Record]] = deque()
+        """Read already, each with its position in the manifest."""
 
     @property
     def sample(self) -> Job:
         """The next job, which stands for all of its class."""
-        return self._ahead[0][1].job
+        return self.ahead[0][1].job
 
     def position(self) -> int:
         """Of the next job in the manifest."""
-        return self._ahead[0][0]
+        return self.ahead[0][0]
 
     def take(self) -> Record:
         """The next job."""
-        return self._ahead.popleft()[1]
+        return self.ahead.popleft()[1]
 
     async def fill(self, jobs: int) -> bool:
-        """Read so many jobs, where none has been read ahead. Returns whether there is a next one."""
-        while not self._ahead:
+        """Read so many jobs ahead, where none has been. Returns whether there is a next one."""
+        while not self.ahead:
             rows = await self._ledger.queued(select=self._select, after=self._cursor, limit=jobs, kind=self._kind)
             if not rows:
                 return False
             self._cursor = rows[-1][0]
-            self._ahead.extend(row for row in rows if row[1].job.job_id not in self._passed_over)
+            self.ahead.extend(row for row in rows if row[1].job.job_id not in self._passed_over)
         return True
 
 
 async def _filled(lanes: list[_Lane]) -> list[_Lane]:
     """Those of the lanes that have a next job."""
-    return [lane for lane in lanes if await lane.fill(max(1, _CHUNK // len(lanes)))]
+    return [lane for lane in lanes if lane.ahead or await lane.fill(max(1, _CHUNK // len(lanes)))]

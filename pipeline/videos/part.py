@@ -8,7 +8,7 @@ from pipeline.videos.kinds import OPENING_BYTES
 from pipeline.videos.partfile import Assurance, PartFile, Proof, require_media
 from pipeline.videos.places import Place
 from pipeline.videos.ranges import Kept, Validator
-from pipeline.videos.threads import OwnThreads, settled
+from pipeline.videos.threads import OwnThreads
 
 BLOCK_BYTES = 1 << 20
 """One thread hop each: smaller blocks pay for hops, larger ones fall out of the cache."""
@@ -105,7 +105,7 @@ class Part:
         """Wait for the block in flight; its error is raised here, once."""
         if self._in_flight is not None:
             work, self._in_flight = self._in_flight, None
-            await settled(work, self._file.hurry)
+            await self._threads.settled(work, self._file.hurry)
 
     def _taken(self) -> list[bytes]:
         taken, self._gathered, self._gathered_size = self._gathered, [], 0

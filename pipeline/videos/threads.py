@@ -1,7 +1,6 @@
 """Blocking work in a few threads of one's own, safe to cancel."""
 
 import asyncio
-import functools
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,33 +17,6 @@ _THREADS = 8
 """At most; they are made when needed. More only queue up at the disk, and hashing wants a core each."""
 
 
-async def settled(work: asyncio.Future[T], hurry: Callable[[], None] = lambda: None) -> T:
-    """The result of work in a thread, waited for to its end even when the waiter is cancelled meanwhile.
-
-    A thread cannot be stopped, and closing its file under it could hit a stranger's descriptor. So a cancellation is
-    passed on only after the work has ended; what the work then has to say goes unheard. `hurry` is called at the
-    cancellation, to tell long work that it may end early.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        ended: asyncio.Future[None] = work.get_loop().create_future()
-        work.add_done_callback(functools.partial(_tell, ended))
-        try:
-            await ended
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-            hurry()
-    if cancelled is not None:
-        work.exception()  # marks an error as seen: asyncio reports the others as lost
-        raise cancelled
-    return work.result()
-
-
-def _tell(waiter: asyncio.Future[None], _ended: asyncio.Future[Any]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
 class OwnThreads:
     """A few threads for one kind of blocking work, so that it never holds up anybody else's.
 
@@ -57,18 +29,20 @@ class OwnThreads:
         self._most = most
         self._threads: list[threading.Thread] = []
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._pending = 0
-        """Calls begun and not ended; only the event loop counts."""
+        self._under_way: dict[asyncio.Future[Any], asyncio.Future[None] | None] = {}
+        """Calls begun and not ended, each with who waits for its end although it was cancelled."""
 
     def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """Begin the call; hand the future to `settled`."""
+        """Begin the call; hand the future to `settled`, or await it and leave the thread alone."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
         def ended(settle: _Settle, value: object) -> None:
-            self._pending -= 1
+            waiter = self._under_way.pop(future)
             if not future.cancelled():
                 settle(value)
+            elif waiter is not None and not waiter.done():
+                waiter.set_result(None)
 
         def work() -> None:
             settle: _Settle = future.set_result
@@ -81,15 +55,37 @@ class OwnThreads:
                 loop.call_soon_threadsafe(ended, settle, value)
             del value  # an error holds this frame, which must not hold the error
 
-        self._pending += 1
-        if len(self._threads) < min(self._pending, self._most):
+        self._under_way[future] = None
+        if len(self._threads) < min(len(self._under_way), self._most):
             self._add_thread()
         self._calls.put(work)
         return future
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Begin the call and wait for its end."""
-        return await settled(self.start(call, *args, **kwargs))
+        return await self.settled(self.start(call, *args, **kwargs))
+
+    async def settled(self, work: asyncio.Future[T], hurry: Callable[[], None] = lambda: None) -> T:
+        """The result of a call, waited for to its end even when the waiter is cancelled meanwhile.
+
+        A thread cannot be stopped, and closing its file under it could hit a stranger's descriptor. So a cancellation
+        is passed on only after the call has ended; what it then has to say goes unheard. `hurry` is called at the
+        cancellation, to tell long work that it may end early.
+        """
+        try:
+            return await work
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+        if not work.cancelled():
+            work.exception()  # marks an error as seen: asyncio reports the others as lost
+        while work in self._under_way:
+            hurry()
+            ended = self._under_way[work] = work.get_loop().create_future()
+            try:
+                await ended
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        raise cancelled
 
     def close(self) -> None:
         """End each thread once it has nothing to do. What nobody has waited for is not waited for here either."""

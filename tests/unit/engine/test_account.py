@@ -9,6 +9,9 @@ from pipeline.engine.ceiling import Ceiling
 from pipeline.engine.pace import Pace
 from tests.engine.fakes import LoopClock, now
 from tests.engine.virtual import play
+from tests.engine.world import make_job
+
+JOB = make_job("a")
 
 
 def make_account(ceiling: int = 4, rps: float | None = None) -> Account:
@@ -18,12 +21,14 @@ def make_account(ceiling: int = 4, rps: float | None = None) -> Account:
 
 async def submit(account: Account, left: list[float], takes: float = 1.0) -> bool:
     """One accepted submit; notes when it left. False where it was not allowed to."""
-    async with account.turn() as cleared:
-        if cleared:
-            left.append(now())
-            await asyncio.sleep(takes)
-            account.accepted()
-        return cleared
+    place = await account.turn()
+    if place is None:
+        return False
+    left.append(now())
+    await asyncio.sleep(takes)
+    account.accepted()
+    place.give_back()
+    return True
 
 
 def test_submits_leave_in_doubling_numbers_when_all_are_accepted() -> None:
@@ -108,7 +113,7 @@ def test_the_slots_grow_when_a_search_sees_tasks_come_and_go() -> None:
             slots = [account.slots.seize() for _ in range(4)]
             for running, slot in enumerate(slots, 1):
                 account.accepted(running)
-                account.occupied(slot, "k", 4)
+                account.occupied(slot, JOB, 4)
             await asyncio.sleep(50.0)
             for slot in slots:
                 slot.give_back()
@@ -126,7 +131,7 @@ def test_slots_that_come_back_say_nothing_when_submitting_has_stopped() -> None:
         account, _ = searching()
         slots = [account.slots.seize() for _ in range(4)]
         for slot in slots:
-            account.occupied(slot, "k", 4)
+            account.occupied(slot, JOB, 4)
         account.stop()
         for slot in slots:
             slot.give_back()
@@ -142,7 +147,7 @@ def test_nothing_is_searched_when_a_number_was_given() -> None:
         account = make_account(ceiling=3)
         account.begin_at('{"slots": 37, "limited": true}')
         slot = account.slots.seize()
-        account.occupied(slot, "k", 1)
+        account.occupied(slot, JOB, 1)
         assert slot.on_return is None
         return account.found, account.slots.limit
 
