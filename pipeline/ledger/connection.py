@@ -1,7 +1,7 @@
 """The connection that writes a ledger, and what it remembers of its own writing."""
 
 import sqlite3
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -11,8 +11,19 @@ _LIGHT = 4096
 """Characters of a job's `spec` up to which its attempt is: pictures that stand in a manifest are in there."""
 
 
+class Purchase(NamedTuple):
+    """What a row of `purchases` adds to the sums; amounts are in millionths, seconds in thousandths."""
+
+    currency: str
+    expected: int | None
+    worst: int | None
+    actual: int | None
+    seconds: int | None
+    ended: int
+
+
 class Attempt(msgspec.Struct, gc=False):
-    """What the steps of an attempt need to know of it, in the order of the question that reads it."""
+    """What the steps of an attempt need to know of it."""
 
     seq: int
     """The job's."""
@@ -24,9 +35,8 @@ class Attempt(msgspec.Struct, gc=False):
     submitted_at: float | None = None
     report: str | None = None
     """JSON: the status answer that ended the task."""
-    currency: str | None = None
-    expected: int | None = None
-    actual: int | None = None
+    purchase: Purchase | None = None
+    """None where nothing was bought."""
 
 
 class LedgerConnection(sqlite3.Connection):
@@ -43,6 +53,8 @@ class LedgerConnection(sqlite3.Connection):
         """Carries out a statement that answers nothing; the cursor is the same each time."""
         self.lines: list[tuple[int, str]] | None = None
         """The results lines since somebody took them, each with its number; None where nobody takes them."""
+        self.uncounted: dict[Purchase, int] = {}
+        """How many more rows of each kind `purchases` has than its sums tell; negative where there are fewer."""
         self._attempts: dict[str, Attempt] = {}
 
     def attempt(self, job_id: str) -> Attempt | None:
@@ -63,3 +75,18 @@ class LedgerConnection(sqlite3.Connection):
     def forget_all(self) -> None:
         """Rows are written many at a time."""
         self._attempts.clear()
+
+    def rolled_back(self) -> None:
+        """What was written since the last commit is not there."""
+        self.forget_all()
+        self.uncounted.clear()
+
+    # -- what attempts cost
+
+    def bought(self, purchase: Purchase) -> None:
+        """A row of `purchases` was written."""
+        self.uncounted[purchase] = self.uncounted.get(purchase, 0) + 1
+
+    def unbought(self, purchase: Purchase) -> None:
+        """A row of `purchases` is no longer there, or no longer what it was."""
+        self.uncounted[purchase] = self.uncounted.get(purchase, 0) - 1

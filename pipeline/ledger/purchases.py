@@ -1,6 +1,7 @@
 """What the attempts of a folder cost: one row for each that was bought or may have been, and their sums.
 
-The sums are kept by triggers in the transaction of each change, so that a million attempts are summed up by one look.
+The sums are kept in the transaction of each change, so that a million attempts are summed up by one look. Every row is
+written by a function of this module, which tells the connection what it changed; `count` adds that up before a commit.
 """
 
 import sqlite3
@@ -12,7 +13,7 @@ import msgspec
 from pipeline.core.jobs import Job
 from pipeline.core.money import Actual, Quote, Spending, exact
 from pipeline.ledger.codec import job_of
-from pipeline.ledger.connection import Attempt, LedgerConnection
+from pipeline.ledger.connection import Attempt, LedgerConnection, Purchase
 
 PRICES_KEY = "prices_as_of"
 """Under which a ledger remembers the day of the prices that its last run went by."""
@@ -46,59 +47,135 @@ class Kept:
 
 _BUY = """
     INSERT INTO purchases (job, attempt, currency, expected, worst, seconds) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (job, attempt) DO UPDATE SET currency = excluded.currency, expected = excluded.expected,
-        worst = excluded.worst, seconds = excluded.seconds
+    ON CONFLICT DO NOTHING
 """
-_FORGET = "DELETE FROM purchases WHERE job = ? AND attempt = ? AND NOT doubted"
+_BUY_UNTOLD = "INSERT INTO purchases (job, attempt) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_FOUND = (
+    "SELECT currency, expected, worst, actual, seconds, ended, doubted FROM purchases WHERE job = ? AND attempt = ?"
+)
+_PRICE = "UPDATE purchases SET currency = ?, expected = ?, worst = ?, seconds = ? WHERE job = ? AND attempt = ?"
+_FORGET = "DELETE FROM purchases WHERE job = ? AND attempt = ?"
 _DOUBT = "UPDATE purchases SET doubted = 1 WHERE job = ? AND attempt = ?"
-_BUY_UNTOLD = """
-    INSERT INTO purchases (job, attempt) VALUES (?, ?)
-    ON CONFLICT (job, attempt) DO UPDATE SET currency = '', expected = NULL, worst = NULL, seconds = NULL
-"""
-_SETTLE = """
-    UPDATE purchases SET ended = 1, actual = ?1, seconds = coalesce(?2, seconds),
-        currency = CASE WHEN currency = '' AND ?1 IS NOT NULL THEN ?3 ELSE currency END
-    WHERE job = ?4 AND attempt = ?5
-"""
+_SETTLE = "UPDATE purchases SET currency = ?, actual = ?, seconds = ?, ended = 1 WHERE job = ? AND attempt = ?"
 _CLOSE = "UPDATE purchases SET ended = 1 WHERE job = ? AND attempt = ?"
+_UNTOLD = Purchase("", None, None, None, None, 0)
 
 
-def buy(connection: LedgerConnection, seq: int, attempt: int, quote: Quote | None) -> None:
-    """An attempt may be bought from now on; an attempt that is tried again keeps its row."""
+def buy(connection: LedgerConnection, seq: int, attempt: int, quote: Quote | None) -> Purchase:
+    """An attempt may be bought from now on; an attempt that is tried again keeps its row, at the newer price."""
     if quote is None:
-        connection.write(_BUY_UNTOLD, (seq, attempt))
+        purchase, written = _UNTOLD, connection.write(_BUY_UNTOLD, (seq, attempt)).rowcount
     else:
+        purchase = Purchase(quote.currency, quote.expected, quote.worst, None, quote.longest, 0)
         known = (quote.currency, quote.expected, quote.worst, quote.longest)
-        connection.write(_BUY, (seq, attempt, *known))
+        written = connection.write(_BUY, (seq, attempt, *known)).rowcount
+    if not written:
+        purchase = _price_anew(connection, seq, attempt, purchase)
+    connection.bought(purchase)
+    return purchase
+
+
+def _price_anew(connection: LedgerConnection, seq: int, attempt: int, now: Purchase) -> Purchase:
+    """What a row becomes at a newer price; the caller counts it."""
+    *facts, _doubted = connection.execute(_FOUND, (seq, attempt)).fetchone()
+    before = Purchase(*facts)
+    connection.unbought(before)
+    connection.write(_PRICE, (now.currency, now.expected, now.worst, now.seconds, seq, attempt))
+    return now._replace(actual=before.actual, ended=before.ended)
 
 
 def take_back(connection: LedgerConnection, seq: int, attempt: int, *, doubted: bool = False) -> None:
     """Surely nothing was created; what was ever in doubt goes on counting."""
+    found = connection.execute(_FOUND, (seq, attempt)).fetchone()
+    if found is None:
+        return
+    *facts, doubted_before = found
     if doubted:
-        connection.execute(_DOUBT, (seq, attempt))
-    connection.execute(_FORGET, (seq, attempt))
+        connection.write(_DOUBT, (seq, attempt))
+    elif not doubted_before:
+        connection.write(_FORGET, (seq, attempt))
+        connection.unbought(Purchase(*facts))
 
 
 def settle(connection: LedgerConnection, attempt: Attempt, actual: Actual) -> None:
     """The attempt's task ended well; what the service says of it corrects the estimate."""
-    if actual.cost is None and actual.seconds is None:
-        close(connection, attempt.seq, attempt.number)
+    before = attempt.purchase
+    if before is None or (actual.cost is None and actual.seconds is None):
+        close(connection, attempt)
         return
-    connection.write(_SETTLE, (actual.cost, actual.seconds, actual.currency, attempt.seq, attempt.number))
-    attempt.actual = actual.cost
-    if not attempt.currency and actual.cost is not None:
-        attempt.currency = actual.currency
+    learned = not before.currency and actual.cost is not None
+    currency = actual.currency if learned else before.currency
+    seconds = before.seconds if actual.seconds is None else actual.seconds
+    connection.write(_SETTLE, (currency, actual.cost, seconds, attempt.seq, attempt.number))
+    _counted_anew(connection, attempt, before._replace(currency=currency, actual=actual.cost, seconds=seconds, ended=1))
 
 
-def close(connection: LedgerConnection, seq: int, attempt: int) -> None:
+def close(connection: LedgerConnection, attempt: Attempt) -> None:
     """Nothing more becomes of the attempt: its estimate stands."""
-    connection.write(_CLOSE, (seq, attempt))
+    if attempt.purchase is not None:
+        connection.write(_CLOSE, (attempt.seq, attempt.number))
+        _counted_anew(connection, attempt, attempt.purchase._replace(ended=1))
+
+
+def _counted_anew(connection: LedgerConnection, attempt: Attempt, now: Purchase) -> None:
+    if attempt.purchase is not None:
+        connection.unbought(attempt.purchase)
+    connection.bought(now)
+    attempt.purchase = now
+
+
+_COUNT = """
+    INSERT INTO spending (currency, tasks, spent, estimated, reserved, at_most, seconds, unpriced, unmeasured)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (currency) DO UPDATE SET tasks = tasks + excluded.tasks, spent = spent + excluded.spent,
+        estimated = estimated + excluded.estimated, reserved = reserved + excluded.reserved,
+        at_most = at_most + excluded.at_most, seconds = seconds + excluded.seconds,
+        unpriced = unpriced + excluded.unpriced, unmeasured = unmeasured + excluded.unmeasured
+"""
+
+
+def count(connection: LedgerConnection) -> None:
+    """Add to the sums what the rows have changed by. Before every commit, in its transaction."""
+    if not connection.uncounted:
+        return
+    totals: dict[str, list[int]] = {}
+    for purchase, more in connection.uncounted.items():
+        if more:
+            before = totals.get(purchase.currency) or [0] * 8
+            totals[purchase.currency] = [
+                total + more * term for total, term in zip(before, _terms(purchase), strict=True)
+            ]
+    connection.uncounted.clear()
+    for currency, terms in totals.items():
+        connection.write(_COUNT, (currency, *terms))
+
+
+def _terms(purchase: Purchase) -> tuple[int, ...]:
+    """What a row is to each of the sums, in their order."""
+    estimate = purchase.actual is None
+    known = (purchase.expected if estimate else purchase.actual) or 0
+    most = purchase.worst if estimate else purchase.actual
+    return (
+        1,
+        known if purchase.ended else 0,
+        known if purchase.ended and estimate else 0,
+        0 if purchase.ended else purchase.worst or 0,
+        most or 0,
+        purchase.seconds or 0,
+        most is None,
+        purchase.seconds is None,
+    )
 
 
 def cost_of(currency: str | None, expected: int | None, actual: int | None) -> Cost | None:
     """What an attempt cost, by the columns of its row; None where no price is known, or nothing was bought."""
     amount = expected if actual is None else actual
     return None if amount is None else Cost(exact(amount), currency or "", actual is None)
+
+
+def cost_so_far(purchase: Purchase | None) -> Cost | None:
+    """What an attempt that ends now cost."""
+    return None if purchase is None else cost_of(purchase.currency, purchase.expected, purchase.actual)
 
 
 # -- questions ------------------------------------------------------------------------------------------------------
@@ -119,6 +196,8 @@ _WAITING = """
 
 def spending(connection: sqlite3.Connection) -> list[Spending]:
     """What all attempts came to, by currency."""
+    if isinstance(connection, LedgerConnection):
+        count(connection)
     return [Spending(*row) for row in connection.execute(_SPENDING)]
 
 
@@ -140,7 +219,6 @@ _UNPRICED = """
     SELECT job, purchases.attempt AS bought, job_id, digest, output, spec FROM purchases JOIN jobs ON seq = job
     WHERE (job, purchases.attempt) > (?, ?) AND currency = '' ORDER BY job, purchases.attempt LIMIT ?
 """
-_PRICE = "UPDATE purchases SET currency = ?, expected = ?, worst = ?, seconds = ? WHERE job = ? AND attempt = ?"
 
 
 def price(connection: LedgerConnection, quote: Callable[[Job], Quote]) -> int:
@@ -153,6 +231,6 @@ def price(connection: LedgerConnection, quote: Callable[[Job], Quote]) -> int:
             one = quote(job_of(row))
             unknown += not one.currency
             if one.currency or one.longest is not None:
-                known = (one.currency, one.expected, one.worst, one.longest)
-                connection.execute(_PRICE, (*known, row["job"], row["bought"]))
+                known = Purchase(one.currency, one.expected, one.worst, None, one.longest, 0)
+                connection.bought(_price_anew(connection, row["job"], row["bought"], known))
     return unknown

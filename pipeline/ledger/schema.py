@@ -17,6 +17,7 @@ from pipeline.core.errors import LedgerError, UsageError
 from pipeline.ledger.codec import kind_of_spec
 from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.faults import primary_code, translated
+from pipeline.ledger.purchases import count
 
 LEDGER_NAME = "ledger.sqlite3"
 
@@ -154,7 +155,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         ) WITHOUT ROWID
         """,
         """
-        CREATE TABLE spending (                         -- the sums of `purchases`, kept by its triggers
+        CREATE TABLE spending (                         -- the sums of `purchases`
             currency TEXT PRIMARY KEY,
             tasks INTEGER NOT NULL DEFAULT 0,
             spent INTEGER NOT NULL DEFAULT 0,
@@ -199,6 +200,12 @@ MIGRATIONS: tuple[Migration, ...] = (
         CREATE TRIGGER priced AFTER UPDATE ON purchases WHEN new.currency != old.currency
         BEGIN {_OPENED} {_counting("old", "-")} {_counting("new", "+")} END
         """,
+    ),
+    (  # the sums are added up once before each commit: a trigger took as long as the change itself
+        "DROP TRIGGER bought",
+        "DROP TRIGGER taken_back",
+        "DROP TRIGGER corrected",
+        "DROP TRIGGER priced",
     ),
 )
 
@@ -389,8 +396,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        if isinstance(connection, LedgerConnection):
+            count(connection)
         connection.execute("COMMIT")
     except BaseException:
+        if isinstance(connection, LedgerConnection):
+            connection.rolled_back()
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

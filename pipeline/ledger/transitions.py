@@ -7,8 +7,9 @@ not there. Times are Unix seconds; `run_id` is the run that the results line nam
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipeline.core.clock import iso
 from pipeline.core.errors import UsageError
@@ -16,7 +17,7 @@ from pipeline.core.jobs import Failure, JobState, Stage, StoredFile, Task, TaskR
 from pipeline.core.money import Actual, Quote
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import failure_of, to_json, well_formed
-from pipeline.ledger.connection import Attempt, LedgerConnection
+from pipeline.ledger.connection import Attempt, LedgerConnection, Purchase
 from pipeline.ledger.queries import glob
 from pipeline.ledger.results import Ending, build_line
 
@@ -106,10 +107,8 @@ def intent(
     number: int = before + 1
     facts = (number, owner, epoch, at, at, body_digest, base_url, external_id or "", at, seq)
     connection.write(_INTENT, facts)
-    purchases.buy(connection, seq, number, quote)
-    attempt = Attempt(seq, number, "submitting", spec, submitted_at=at)
-    if quote is not None:
-        attempt.currency, attempt.expected = quote.currency, quote.expected
+    purchase = purchases.buy(connection, seq, number, quote)
+    attempt = Attempt(seq, number, "submitting", spec, submitted_at=at, purchase=purchase)
     connection.remember(job_id, attempt)
     return number
 
@@ -180,7 +179,7 @@ def task_failed(
     ended = _badly(JobState.FAILED, failure, answer, attempt.submitted_at)
     _end(connection, run_id, job_id, attempt, ended, at)
     connection.write(_NOTICED, (at, attempt.seq))
-    purchases.close(connection, attempt.seq, attempt.number)
+    purchases.close(connection, attempt)
 
 
 def vanished(connection: LedgerConnection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
@@ -274,7 +273,7 @@ def recover(connection: LedgerConnection, run_id: str, at: float) -> Recovery:
     caught = 0
     while row := connection.execute(_CAUGHT).fetchone():
         job_id, intent_at, *facts = row
-        attempt = Attempt(*facts)
+        attempt = _attempt_of(facts)
         ended = _badly_left(JobState.UNKNOWN, _interrupted(intent_at), attempt)
         _end(connection, run_id, job_id, attempt, ended, at)
         caught += 1
@@ -348,13 +347,16 @@ def resolve_write_off(connection: LedgerConnection, run_id: str, job_id: str, at
     doubt = failure_of(_row(connection, _DOUBT, job_id))
     failure = Failure(doubt.stage if doubt else Stage.SUBMIT, "written_off", message)
     _end(connection, run_id, job_id, attempt, _badly_left(JobState.FAILED, failure, attempt), at)
-    purchases.close(connection, attempt.seq, attempt.number)
+    purchases.close(connection, attempt)
 
 
 # -- the common part ------------------------------------------------------------------------------------------------
 
-_FACTS = "seq, jobs.attempt, state, spec, task_id, request_id, submitted_at, report, currency, expected, actual"
-"""Of an `Attempt`. A row of all columns takes twice the time of these."""
+_FACTS = """
+    seq, jobs.attempt, state, spec, task_id, request_id, submitted_at, report,
+    currency, expected, worst, actual, seconds, ended
+"""
+"""Of an `Attempt`, and of its purchase. A row of all columns takes twice the time of these."""
 _WITH_COST = "FROM jobs LEFT JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt"
 _ATTEMPT = f"SELECT {_FACTS} {_WITH_COST} WHERE job_id = ?"
 _CAUGHT = f"""
@@ -389,9 +391,16 @@ def _leaving(connection: LedgerConnection, job_id: str, *states: JobState) -> At
     """The attempt of a job that is in one of `states`."""
     attempt = connection.attempt(job_id)
     if attempt is None or attempt.state not in states:
-        attempt = Attempt(*_row(connection, _ATTEMPT, job_id))
+        attempt = _attempt_of(_row(connection, _ATTEMPT, job_id))
         if attempt.state not in states:
             raise _conflict(job_id, attempt.state, *states)
+    return attempt
+
+
+def _attempt_of(facts: Sequence[Any]) -> Attempt:
+    attempt = Attempt(*facts[:8])
+    if facts[8] is not None:
+        attempt.purchase = Purchase(*facts[8:])
     return attempt
 
 
@@ -429,7 +438,7 @@ def _end(
     bought: bool = True,
 ) -> None:
     """Write the end of a job and its results line. Everything that can go wrong in Python goes wrong before."""
-    cost = purchases.cost_of(attempt.currency, attempt.expected, attempt.actual) if bought else None
+    cost = purchases.cost_so_far(attempt.purchase) if bought else None
     line = build_line(run_id, job_id, attempt, ended, at, cost)
     if ended.failure is None:
         _move(connection, _END_WELL, (ended.files, at, attempt.seq), job_id, "ended")

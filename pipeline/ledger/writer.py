@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pipeline.core.errors import LedgerError
+from pipeline.ledger import purchases
 from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.faults import translated
 from pipeline.ledger.results import RESULTS_NAME, ResultsFile, refuse_orphans
@@ -67,6 +68,7 @@ class _GroupWriter:
             with translated(self._ledger_path):
                 self._connection.execute("BEGIN IMMEDIATE")
                 answers = self._answers(group)
+                purchases.count(self._connection)
                 self._results.remember_if_due(self._connection)
                 self._commit()
         except LedgerError as error:
@@ -105,6 +107,7 @@ class _GroupWriter:
 
     def _break(self, error: LedgerError) -> None:
         self.broken = error
+        self._connection.rolled_back()
         with suppress(sqlite3.Error):
             self._connection.rollback()
 

@@ -1,8 +1,10 @@
 """What attempts cost, as the ledger keeps it: held back with the intent, corrected, closed, and summed up."""
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from pipeline.core.jobs import Failure, Job, JobState, Stage, Task, TaskReport, TaskState
 from pipeline.core.money import Actual, Quote, Spending
-from pipeline.ledger import enrolment, purchases, transitions
+from pipeline.ledger import LEDGER_NAME, Ledger, enrolment, purchases, transitions
 from pipeline.ledger.purchases import Cost, Kept
 from pipeline.ledger.schema import MIGRATIONS, has_purchases, migrate
 
@@ -231,7 +233,7 @@ def test_every_page_is_priced_when_there_are_many(
 
 
 def test_the_sums_are_those_of_the_rows_whatever_happens(connection: sqlite3.Connection, make_job: MakeJob) -> None:
-    """A thousand steps at random: the sums that the triggers keep are what adding up every row comes to."""
+    """A thousand steps at random: the sums that are kept are what adding up every row comes to."""
     rng = random.Random(5)
     names = [f"j{number}" for number in range(12)]
     enrolment.enroll(connection, [make_job(name) for name in names], "error", 1.0)
@@ -240,6 +242,46 @@ def test_the_sums_are_those_of_the_rows_whatever_happens(connection: sqlite3.Con
         step(connection, rng, rng.choice(names), rng.choice(quotes))
     assert {one.currency: one for one in purchases.spending(connection)} == summed_up(connection)
     assert len(summed_up(connection)) == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_sums_on_the_disk_are_those_of_the_rows_after_every_commit(
+    seed: int, tmp_path: Path, make_job: MakeJob
+) -> None:
+    """Whoever looks from outside never finds a row without its sum, also where steps fail and a run follows another."""
+    rng = random.Random(seed)
+    names = [f"j{number}" for number in range(12)]
+    quotes = [QUOTE, UNKNOWN, None, Quote("k", "m", currency="EUR", expected=5, worst=None)]
+    for run in range(3):
+        async with await Ledger.open(tmp_path, run_id=f"r{run}", at=1.0, committer="inline") as ledger:
+            await ledger.enroll([make_job(name) for name in names], "error", 1.0)
+            await ledger.price(lambda _job: rng.choice([QUOTE, UNKNOWN]))
+            for _ in range(60):
+                asked = [ask(ledger, rng, rng.choice(names), rng.choice(quotes)) for _ in range(rng.randrange(1, 9))]
+                await asyncio.gather(*asked, return_exceptions=True)
+                with closing(sqlite3.connect(tmp_path / LEDGER_NAME)) as other:
+                    assert {one.currency: one for one in purchases.spending(other)} == summed_up(other)
+
+
+def ask(ledger: Ledger, rng: random.Random, name: str, quote: Quote | None) -> asyncio.Future[Any]:
+    """Ask for any step, whether the job's state allows it or not."""
+    actual = rng.choice([Actual(), Actual(rng.randrange(10**7), rng.randrange(9000), "CNY"), Actual(None, 5)])
+    asked = [
+        *[lambda: ledger.intent(name, base_url=TASK.base_url, body_digest="d", at=2.0, quote=quote)] * 3,
+        *[lambda: ledger.accepted(name, TASK, 3.0)] * 2,
+        lambda: ledger.withdraw(name, 3.0, doubted=rng.random() < 0.5),
+        lambda: ledger.lost(name, FAILURE, 3.0),
+        lambda: ledger.refused(name, FAILURE, 3.0),
+        *[lambda: ledger.finished(name, REPORT, 5.0, actual)] * 2,
+        lambda: ledger.task_failed(name, None, FAILURE, 5.0),
+        *[lambda: ledger.downloaded(name, (), 6.0)] * 2,
+        lambda: ledger.retry_failed(name, 7.0),
+        lambda: ledger.resubmit_unknown(name, 7.0),
+        lambda: ledger.resolve_write_off(name, 7.0, "gave up"),
+        lambda: ledger.recover(8.0),
+        lambda: ledger.spending(),
+    ]
+    return rng.choice(asked)()
 
 
 def step(connection: sqlite3.Connection, rng: random.Random, name: str, quote: Quote | None) -> None:
@@ -323,3 +365,18 @@ def test_earlier_purchases_are_counted_when_a_ledger_of_an_older_format_is_opene
     ended = old.execute("SELECT count(*) FROM purchases WHERE ended").fetchone()[0]
     assert ended == 6
     old.close()
+
+
+async def test_sums_go_on_when_a_ledger_was_kept_by_triggers(tmp_path: Path, make_job: MakeJob) -> None:
+    """The sums of the format before are taken over, and no trigger adds to them a second time."""
+    with closing(sqlite3.connect(tmp_path / LEDGER_NAME, isolation_level=None)) as old:
+        old.row_factory = sqlite3.Row
+        migrate(old, MIGRATIONS[:5])
+        old.execute(
+            "INSERT INTO purchases (job, attempt, currency, expected, worst) VALUES (7, 1, 'CNY', 900000, 1440000)"
+        )
+    async with await Ledger.open(tmp_path, run_id="r", at=1.0) as ledger:
+        await ledger.enroll([make_job("wave-01")], "error", 1.0)
+        await ledger.intent("wave-01", base_url=TASK.base_url, body_digest="d", at=2.0, quote=QUOTE)
+        (found,) = await ledger.spending()
+    assert (found.tasks, found.reserved) == (2, 2_880_000)
