@@ -36,12 +36,15 @@ def kind_of(opening: bytes) -> str | None:
 
     Pictures and sound count: the same task API returns them too.
     """
+    boxed = _boxed(opening)
+    if boxed is not None:  # which nearly every video is
+        return boxed
     for signature, kind in _SIGNATURES:
         if opening.startswith(signature):
             return kind
     if opening[:4] == b"RIFF":
         return _RIFF.get(opening[8:12])
-    return _boxed(opening) or _framed(opening)
+    return _framed(opening)
 
 
 def _boxed(opening: bytes) -> str | None:

@@ -10,11 +10,13 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pipeline.core.errors import InterruptedDownloadError, NoSpaceError, UnusableResultError
 from pipeline.videos.kinds import OPENING_BYTES, boxes_close, excerpt, kind_of
@@ -52,8 +54,7 @@ class Assurance:
     """Of the descriptor of the folder in which the file gets its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """What a file must show before it gets its name."""
 
     total: int | None = None
@@ -95,7 +96,7 @@ class PartFile:
         Returns it, and the free space in bytes.
         """
         self._place.prepare()
-        with disk_errors():
+        with disk_errors:
             size = regular_size(self._place.part)
             validator = self._read_validator() if size else None
             room = free_bytes(self._place.videos)
@@ -103,7 +104,7 @@ class PartFile:
 
     def reopen(self, size: int) -> None:
         """Open the part to go on at `size`, and hash what it holds."""
-        with disk_errors():
+        with disk_errors:
             self._descriptor = os.open(self._place.part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             if os.lseek(self._descriptor, 0, os.SEEK_END) != size:
                 self._broken = True
@@ -125,7 +126,7 @@ class PartFile:
         if self._broken:
             raise NoSpaceError("an earlier block of this file could not be written", code="no_space")
         try:
-            with disk_errors():
+            with disk_errors:
                 if self._descriptor is None:
                     self._begin(validator)
                 _write_all(self._opened, buffers)
@@ -147,7 +148,7 @@ class PartFile:
         else:
             self.append(rest, validator)
         place, assurance = self._place, self._assurance
-        with disk_errors():
+        with disk_errors:
             size = self._checked_size(proof)
             assurance.flush(self._opened)
             self.close()
@@ -167,7 +168,7 @@ class PartFile:
     def discard(self) -> None:
         """Remove the part and its validator."""
         self.close()
-        with disk_errors():
+        with disk_errors:
             remove(self._place.part)
             remove(self._place.validator)
 

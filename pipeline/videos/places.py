@@ -8,11 +8,13 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
 
-from pipeline.core.errors import FolderError, NoSpaceError, UnusableResultError
+from msgspec import Struct
+
+from pipeline.core.errors import FolderError, NoSpaceError, PipelineError, UnusableResultError
 
 VIDEOS = "videos"
 PARTS = ".parts"
@@ -23,24 +25,35 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-@contextmanager
-def disk_errors() -> Iterator[None]:
+class _DiskErrors:
     """Turns the disk's errors into ours: `NoSpaceError`, a name that cannot be (`bad_output`), or `FolderError`."""
-    try:
-        yield
-    except OSError as exc:
-        reason = f"{exc.strerror or exc} ({exc.filename})" if exc.filename else str(exc.strerror or exc)
-        if exc.errno in _NO_SPACE:
-            raise NoSpaceError(f"the disk cannot take the video: {reason}", code="no_space") from exc
-        if exc.errno in _BAD_NAME:
-            raise _bad_output(f"this output name cannot be used here: {reason}") from exc
-        raise FolderError(f"the output folder cannot be used: {reason}") from exc
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError):
+            raise _ours(error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+disk_errors = _DiskErrors()
+
+
+def _ours(error: OSError) -> PipelineError:
+    reason = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
+    if error.errno in _NO_SPACE:
+        return NoSpaceError(f"the disk cannot take the video: {reason}", code="no_space")
+    if error.errno in _BAD_NAME:
+        return _bad_output(f"this output name cannot be used here: {reason}")
+    return FolderError(f"the output folder cannot be used: {reason}")
+
+
+class Place(Struct, frozen=True):
     """The paths of one output."""
 
+    name: str
+    """Of the file, relative to the output folder."""
     videos: str
     folder: str
     """Where the file goes: `videos`, or below it."""
@@ -56,7 +69,7 @@ class Place:
 
         `videos` itself may be a link to a larger disk. Raises like `disk_errors`.
         """
-        with disk_errors():
+        with disk_errors:
             _make_own(self.videos, os.stat)
             _make_own(self.parts, os.lstat)
             if self.folder != self.videos:
@@ -73,19 +86,32 @@ class Place:
         os.makedirs(self.folder, exist_ok=True)
 
 
-def place_of(folder: str | os.PathLike[str], output: str) -> Place:
-    """Where `output` (relative POSIX) lies below the output folder. Raises `UnusableResultError` (`bad_output`)."""
-    if _NO_NAME.search(output) or output.startswith("/") or ".." in output.split("/"):
-        raise _bad_output(f"{output!r} is not a file name inside {VIDEOS}/")
-    name = posixpath.normpath(output)
-    if name == "." or name.partition("/")[0].casefold() == PARTS:
-        raise _bad_output(f"{output!r} is not a file name inside {VIDEOS}/")
-    videos = os.path.join(folder, VIDEOS)
-    digest = hashlib.sha256(output.encode()).hexdigest()[:20]
-    parts = os.path.join(videos, PARTS)
-    stem = os.path.join(parts, f"{digest}-{_UNSAFE.sub('_', posixpath.basename(name))[-60:]}")
-    final = os.path.join(videos, name)
-    return Place(videos, os.path.dirname(final), final, parts, f"{stem}.part", f"{stem}.json")
+class Places:
+    """The places of all outputs below an output folder."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._videos = os.path.join(folder, VIDEOS)
+        self._parts = os.path.join(self._videos, PARTS)
+
+    def of(self, output: str) -> Place:
+        """Where `output` (relative POSIX) lies. Raises `UnusableResultError` (`bad_output`)."""
+        if _NO_NAME.search(output) or output.startswith("/") or ".." in output.split("/"):
+            raise _bad_output(f"{output!r} is not a file name inside {VIDEOS}/")
+        name = posixpath.normpath(output)
+        if name == "." or name.partition("/")[0].casefold() == PARTS:
+            raise _bad_output(f"{output!r} is not a file name inside {VIDEOS}/")
+        below, _, last = name.rpartition("/")
+        digest = hashlib.sha256(output.encode()).hexdigest()[:20]
+        stem = f"{self._parts}/{digest}-{_UNSAFE.sub('_', last)[-60:]}"
+        return Place(
+            name=f"{VIDEOS}/{name}",
+            videos=self._videos,
+            folder=f"{self._videos}/{below}" if below else self._videos,
+            final=f"{self._videos}/{name}",
+            parts=self._parts,
+            part=f"{stem}.part",
+            validator=f"{stem}.json",
+        )
 
 
 def flush_folders(folder: str, top: str, flush: Callable[[int], None] = os.fsync) -> None:

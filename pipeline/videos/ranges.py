@@ -6,9 +6,10 @@ changed under the same ETag and length; its first bytes are still checked, and i
 """
 
 import re
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
+
+from msgspec import Struct
 
 from pipeline.videos.addresses import same_object
 
@@ -16,8 +17,7 @@ _CONTENT_RANGE = re.compile(r"bytes[ \t]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{1,1000}"')
 
 
-@dataclass(frozen=True, slots=True)
-class Validator:
+class Validator(Struct, frozen=True):
     """What identifies the file that the bytes of a part belong to."""
 
     url: str
@@ -37,16 +37,14 @@ class Validator:
         return self.last_modified
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """What an earlier try left on disk."""
 
     size: int = 0
     validator: Validator | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRange:
+class ContentRange(Struct, frozen=True):
     """A `Content-Range` header: bytes `first` to `last`, both included, of `total`."""
 
     first: int | None
@@ -54,8 +52,7 @@ class ContentRange:
     total: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The part of an answer's head that decides about its bytes."""
 
     status: int
@@ -78,8 +75,7 @@ class Join(Enum):
     """They do not fit: ask again, without a range."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """How to join an answer, and the length of the whole file in bytes where it is known."""
 
     join: Join

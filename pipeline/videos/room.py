@@ -43,7 +43,7 @@ class Room:
         self._seen = error if isinstance(error, PipelineError) else looked.result()
 
     def _look(self) -> int:
-        with disk_errors():
+        with disk_errors:
             try:
                 return free_bytes(self._folder / VIDEOS)
             except FileNotFoundError:

@@ -1,7 +1,5 @@
 """Brings result URLs to whole files in a folder of this machine."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -16,7 +14,7 @@ from pipeline.videos.addresses import checked_address
 from pipeline.videos.comparison import Comparison
 from pipeline.videos.part import Part
 from pipeline.videos.partfile import Assurance, Proof
-from pipeline.videos.places import VIDEOS, place_of
+from pipeline.videos.places import Places
 from pipeline.videos.ranges import Decision, Join, Validator, decide, range_headers
 from pipeline.videos.room import Room
 from pipeline.videos.threads import OwnThreads
@@ -42,6 +40,7 @@ class LocalVideoStore:
         threads: OwnThreads | None = None,
     ) -> None:
         self._folder = folder
+        self._places = Places(folder)
         self._settings = settings
         self._transport = Transport(settings, clock)
         self._assurance = assurance
@@ -78,14 +77,27 @@ class LocalVideoStore:
         (`bad_url`, `bad_output`, `not_a_video`, `too_large`, `encoded`, `too_many_redirects`), `NoSpaceError`, and
         `FolderError` where the output folder is gone or read-only.
         """
-        address = checked_address(url)
-        async with self._claimed(output) as part:
+        address, place = checked_address(url), self._places.of(output)
+        if output in self._busy:
+            raise InterruptedDownloadError(f"{output} is being downloaded already", code="busy")
+        self._busy.add(output)
+        part = Part(place, self._threads, self._assurance)
+        try:
+            await part.prepare()
             size, sha256 = await self._bring(address, url, part)
-        return StoredFile(f"{VIDEOS}/{PurePosixPath(output)}", size, sha256, url)
+        except UnusableResultError:
+            await part.discard()
+            raise
+        except BaseException:
+            await part.abandon()
+            raise
+        finally:
+            self._busy.discard(output)
+        return StoredFile(place.name, size, sha256, url)
 
     async def discard(self, output: str) -> None:
         """Remove what an unfinished download of `output` left, for a result that is no longer wanted."""
-        await self._part(output).discard()
+        await Part(self._places.of(output), self._threads, self._assurance).discard()
 
     async def verify(self, file: StoredFile) -> str | None:
         """What is wrong with a stored file, in words, or None where it still is what the record says."""
@@ -100,36 +112,17 @@ class LocalVideoStore:
         finally:
             await self._threads.run(comparison.close)
 
-    def _part(self, output: str) -> Part:
-        return Part(place_of(self._folder, output), self._threads, self._assurance)
-
-    @asynccontextmanager
-    async def _claimed(self, output: str) -> AsyncIterator[Part]:
-        """The part of an output, for one download at a time, left in order whatever happens."""
-        part = self._part(output)
-        if output in self._busy:
-            raise InterruptedDownloadError(f"{output} is being downloaded already", code="busy")
-        self._busy.add(output)
-        try:
-            await part.prepare()
-            yield part
-        except UnusableResultError:
-            await part.discard()
-            raise
-        except BaseException:
-            await part.abandon()
-            raise
-        finally:
-            self._busy.discard(output)
-
     async def _bring(self, address: URL, url: str, part: Part) -> tuple[int, str]:
         """Ask for the rest, and once more for the whole where the answer cannot be joined to what is here."""
         for _ in range(2):
             headers = range_headers(part.kept, url)
-            async with self._transport.get(address, headers) as answer:
+            answer = await self._transport.get(address, headers)
+            try:
                 decision = decide(part.kept, bool(headers), answer.head)
                 if decision.join is not Join.RESTART:
                     return await self._take(answer, decision, url, part)
+            finally:
+                answer.close()
             part.forget()
         raise InterruptedDownloadError(f"{address.host} answers with ranges nobody asked for", code="bad_range")
 

@@ -4,8 +4,8 @@ No key is known here and none can leave: no Authorization header, no cookies, no
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -164,20 +164,19 @@ class Transport:
             await self._session.close()
         await self._resolver.close()
 
-    @asynccontextmanager
-    async def get(self, address: URL, headers: Mapping[str, str]) -> AsyncIterator[Answer]:
-        """The answer that brings the file (200, 203, 206) or has none left to bring (416), closed afterwards.
+    async def get(self, address: URL, headers: Mapping[str, str]) -> Answer:
+        """The answer that brings the file (200, 203, 206) or has none left to bring (416); to be closed afterwards.
 
         Raises `LinkExpiredError`, `InterruptedDownloadError`, or `UnusableResultError` for a redirect that leads
         nowhere (`bad_url`, `too_many_redirects`) or an encoded body (`encoded`).
         """
         response = await self._follow(address, headers)
-        answer = Answer(response, self._settings.stall_timeout, self._clock)
         try:
             _refuse_encoded(response)
-            yield answer
-        finally:
-            answer.close()
+        except PipelineError:
+            response.close()
+            raise
+        return Answer(response, self._settings.stall_timeout, self._clock)
 
     async def _follow(self, address: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         for _ in range(self._settings.max_redirects + 1):
@@ -238,7 +237,8 @@ def _head(response: aiohttp.ClientResponse) -> Head:
 
 def _refuse_encoded(response: aiohttp.ClientResponse) -> None:
     """Lengths and ranges of an encoded body are not those of the file; we asked for `identity`."""
-    codings = {coding.strip().lower() for coding in response.headers.get("Content-Encoding", "").split(",")}
+    named = response.headers.get("Content-Encoding")
+    codings = {coding.strip().lower() for coding in named.split(",")} if named else set[str]()
     if codings & _CODINGS:
         raise UnusableResultError(
             f"{response.url.host} sends the result with Content-Encoding {', '.join(sorted(codings))}", code="encoded"

@@ -1,10 +1,9 @@
 """When a part may grow, and by which bytes."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pipeline.videos.ranges import (
     ContentRange,
