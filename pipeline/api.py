@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -161,7 +162,7 @@ class Run:
         from pipeline.modelverse.client import ModelVerseClient
         from pipeline.videos import LocalVideoStore
 
-        client = ModelVerseClient(settings.service, api_key, traits_for=lambda job: _traits(catalog, job))
+        client = ModelVerseClient(settings.service, api_key, traits_for=_traits_by(catalog))
         service = await stack.enter_async_context(client)
         store = await stack.enter_async_context(LocalVideoStore(self.folder, settings.fetch))
         batch = Batch(
@@ -302,9 +303,21 @@ def new_run_id() -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(2)
 
 
-def _traits(catalog: Catalog, job: Job) -> Traits:
-    entry = catalog.entry_for(job.model, {"input": job.input, "parameters": job.parameters})
-    return Traits(entry.headers, entry.idempotency) if entry else Traits()
+def _traits_by(catalog: Catalog) -> Callable[[Job], Traits]:
+    """What a job's model wants beside its fields. Most want nothing, whatever the shape of the request."""
+    plain = Traits()
+
+    @cache
+    def wants_something(model: str) -> bool:
+        return any(Traits(entry.headers, entry.idempotency) != plain for entry in catalog.entries_of(model))
+
+    def traits(job: Job) -> Traits:
+        if not wants_something(job.model):
+            return plain
+        entry = catalog.entry_for(job.model, {"input": job.input, "parameters": job.parameters})
+        return Traits(entry.headers, entry.idempotency) if entry else plain
+
+    return traits
 
 
 def _typical_seconds(catalog: Catalog, job: Job) -> float | None:

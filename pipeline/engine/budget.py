@@ -30,7 +30,7 @@ class Caps:
     @property
     def limits_anything(self) -> bool:
         """Whether any cap is set."""
-        return (self.money, self.tasks, self.seconds) != (None, None, None)
+        return self.money is not None or self.tasks is not None or self.seconds is not None
 
 
 def caps_of(settings: Settings) -> Caps:
@@ -147,7 +147,8 @@ class Budget:
         if share is not None:
             money = share.money if actual.cost is None else actual.cost
             seconds = share.seconds if actual.seconds is None else actual.seconds
-            self._used += Share(money, share.tasks, seconds) - share
+            used = self._used
+            self._used = Share(used.money + money - share.money, used.tasks, used.seconds + seconds - share.seconds)
         self.close(job_id)
 
     def close(self, job_id: str) -> None:
@@ -172,7 +173,10 @@ class Budget:
         A submit that was in doubt and is tried again has to fit, too, though it brings nothing new: the caps may have
         been lowered since.
         """
-        share, after, caps = share_of(quote), self._with(job_id, quote) - returning, self._caps
+        caps = self._caps
+        if not caps.limits_anything:
+            return True
+        share, after = share_of(quote), self._with(job_id, quote) - returning
         return not (
             (caps.money is not None and share.money > 0 and after.money > caps.money)
             or (caps.tasks is not None and after.tasks > caps.tasks)

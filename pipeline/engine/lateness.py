@@ -29,15 +29,19 @@ class Lateness:
 
     def __init__(self) -> None:
         self._parts: deque[_Part] = deque(maxlen=_PARTS)
+        self._part: _Part | None = None
+        """The latest of them."""
 
     def note(self, now: float, late: float) -> None:
         """A question leaves so many seconds after its due time."""
-        if not self._parts or now >= self._parts[-1].begins + _PART:
-            self._parts.append(_Part(now))
-        part = self._parts[-1]
+        part = self._part
+        if part is None or now >= part.begins + _PART:
+            part = self._part = _Part(now)
+            self._parts.append(part)
         part.questions += 1
         part.total += late
-        part.worst = max(part.worst, late)
+        if late > part.worst:
+            part.worst = late
 
     def lately(self, now: float) -> Late:
         """What the last minute came to."""

@@ -54,10 +54,10 @@ class Curve:
 
     def next(self, age: float, step: float) -> float:
         """The age at the next question about a task of this age."""
-        here = bisect_right(_EDGES, age)
-        goal = self.grown[here] + (age - _FLOORS[here]) * self.density(age) + step
-        there = min(bisect_right(self.grown, goal), BINS) - 1
-        return _FLOORS[there] + (goal - self.grown[there]) / self.density(_FLOORS[there])
+        grown, here = self.grown, bisect_right(_EDGES, age)
+        goal = grown[here] + (age - _FLOORS[here]) / _WIDTHS[here] * (grown[here + 1] - grown[here]) + step
+        there = min(bisect_right(grown, goal), BINS) - 1
+        return _FLOORS[there] + (goal - grown[there]) / (grown[there + 1] - grown[there]) * _WIDTHS[there]
 
 
 _EMPTY = _PRIOR / _BELIEF

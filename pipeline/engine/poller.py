@@ -110,7 +110,7 @@ class Pollers:
         age = max(0.0, self._clock.time() - (record.submitted_at or self._clock.time()))
         watch = Watch(record, record.task, slot, Course(record.job.kind, born=now - age))
         self.watched += 1
-        self._ask_in(watch, self._schedule.begin(watch.course, now))
+        self._ask_at(watch, now + self._schedule.begin(watch.course, now))
 
     def dismiss(self, reason: str) -> None:
         """Ask no more: every task is left for the next run, its slot given back."""
@@ -130,11 +130,11 @@ class Pollers:
                 raise
 
     async def _ask(self, watch: Watch) -> None:
-        wait = self._paused_until - self._clock.monotonic()
-        if wait > 0:
-            self._ask_in(watch, wait)
+        now = self._clock.monotonic()
+        if now < self._paused_until:
+            self._ask_at(watch, self._paused_until)
             return
-        self._note_lateness(watch)
+        self._note_lateness(watch, now)
         try:
             report = await self._service.status(watch.task)
         except ServiceError as error:
@@ -142,8 +142,7 @@ class Pollers:
         else:
             await self._answered(watch, report)
 
-    def _note_lateness(self, watch: Watch) -> None:
-        now = self._clock.monotonic()
+    def _note_lateness(self, watch: Watch, now: float) -> None:
         self._lateness.note(now, max(0.0, now - watch.due))
         if now < self._tell_at:
             return
@@ -159,17 +158,20 @@ class Pollers:
         self._health.failed_questions = 0
         watch.asked += 1
         watch.failures = watch.refusals = watch.fatal_answers = 0
-        if report.state.ended and not watch.empty_answers:
+        if not report.state.ended:
+            self._not_yet(watch, report)
+            return
+        if not watch.empty_answers:
             self._learn(watch.course, report)
-        if report.state is TaskState.SUCCEEDED and report.urls:
-            self._give_up_slot(watch)
-            self._fetch(self._desk.finished(watch.record, report))
-        elif report.state is TaskState.SUCCEEDED and watch.empty_answers + 1 >= self._rules.empty_answers:
-            self._give_up_slot(watch)
-            await self._desk.task_failed(watch.record, report, _no_result(report))
-        elif report.state.ended and report.state is not TaskState.SUCCEEDED:
+        if report.state is not TaskState.SUCCEEDED:
             self._give_up_slot(watch)
             await self._desk.task_failed(watch.record, report, task_failure(report))
+        elif report.urls:
+            self._give_up_slot(watch)
+            self._fetch(self._desk.finished(watch.record, report))
+        elif watch.empty_answers + 1 >= self._rules.empty_answers:
+            self._give_up_slot(watch)
+            await self._desk.task_failed(watch.record, report, _no_result(report))
         else:
             self._not_yet(watch, report)
 
@@ -194,7 +196,7 @@ class Pollers:
         if age > self._rules.task_timeout and watch.asked >= self._rules.asked_at_least:
             self._leave(watch, f"it has been running for {age:,.0f} s")
         else:
-            self._ask_in(watch, max(self._schedule.delay(watch.course, now), patience))
+            self._ask_at(watch, now + max(self._schedule.delay(watch.course, now), patience))
 
     # -- no answer --------------------------------------------------------------------------------------------------
 
@@ -226,16 +228,16 @@ class Pollers:
             self._leave(watch, f"status calls fail: {error.message}")
         else:
             self._desk.call_failed("status", watch.record, error.code, error.message, wait)
-            self._ask_in(watch, wait)
+            self._ask_at(watch, self._clock.monotonic() + wait)
 
     # -- the watch --------------------------------------------------------------------------------------------------
 
-    def _ask_in(self, watch: Watch, seconds: float) -> None:
+    def _ask_at(self, watch: Watch, at: float) -> None:
         if self._dismissed is not None:
             self._leave(watch, self._dismissed)
         else:
-            watch.due = self._clock.monotonic() + seconds
-            self._due.put(watch, watch.due)
+            watch.due = at
+            self._due.put(watch, at)
 
     def _give_up_slot(self, watch: Watch) -> None:
         """The task needs no slot and no question any more."""

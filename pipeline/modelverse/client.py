@@ -15,10 +15,10 @@ from yarl import URL
 
 from pipeline import __version__
 from pipeline.core.body import Body, sha256_of
+from pipeline.core.ceilings import Ceilings, Exchange
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import RejectedError, ServiceError
 from pipeline.core.jobs import Job, LocalFile, Task, TaskReport, TaskState
-from pipeline.modelverse.ceilings import Ceilings, Exchange
 from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, speaks
 from pipeline.modelverse.pictures import Pictures, encoded_size
 from pipeline.modelverse.wire import Hide, Traits, clean, encode_submit, is_given
@@ -228,7 +228,7 @@ class ModelVerseClient:
         content, body = response.content, bytearray()
         while not content.at_eof() and len(body) <= MAX_ANSWER_BYTES:
             if body:
-                self._ceilings.heard(exchange, silence)
+                self._ceilings.await_more(exchange, silence)
             body += await content.readany()
         return Answer(response.status, response.headers, bytes(body[:MAX_ANSWER_BYTES]), self._clock.time(), self._hide)
 

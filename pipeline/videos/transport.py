@@ -4,14 +4,16 @@ No key is known here and none can leave: no Authorization header, no cookies, no
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping
+from contextlib import suppress
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from pipeline import __version__
+from pipeline.core.ceilings import Ceilings, Exchange
 from pipeline.core.clock import Clock
 from pipeline.core.errors import InterruptedDownloadError, PipelineError, UnusableResultError
 from pipeline.settings import FetchSettings
@@ -41,18 +43,15 @@ _FAILURES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str],
     ((aiohttp.ClientError, OSError), "cut", "broke the transfer off"),
 )
 """The first match counts; all of them leave what has arrived and may be tried again."""
-_BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
+_BAD_NAMES = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)
+_BROKEN = (*_BAD_NAMES, aiohttp.ClientError, HttpProcessingError, OSError)
 
 
-@contextmanager
-def _translated(host: str) -> Iterator[None]:
-    """Turns the library's errors into ours: `InterruptedDownloadError`, or `UnusableResultError` for a bad name."""
-    try:
-        yield
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as exc:
-        raise UnusableResultError(f"{host!r} is not the name of a host", code="bad_url") from exc
-    except _BROKEN as exc:
-        raise _interrupted(host, exc) from exc
+def _translated(host: str, exc: Exception) -> InterruptedDownloadError | UnusableResultError:
+    """The library's error as ours."""
+    if isinstance(exc, _BAD_NAMES):
+        return UnusableResultError(f"{host!r} is not the name of a host", code="bad_url")
+    return _interrupted(host, exc)
 
 
 def _interrupted(host: str, exc: Exception) -> InterruptedDownloadError:
@@ -83,20 +82,22 @@ class Pace:
 class Answer:
     """An answer whose head says that a file, or a part of one, follows.
 
-    One timer watches all its reads: a timeout around each would cost as much as the read. The library's own read
-    timeout is not enough: it ends with a connection that spoke broken HTTP, but the read that waits there does not.
+    Its reads are watched over by one timer for all downloads. The library's own read timeout is not enough: it ends
+    with a connection that spoke broken HTTP, but the read that waits there does not.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, stall_timeout: float, clock: Clock) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, exchange: Exchange, ceilings: Ceilings, stall: float, clock: Clock
+    ) -> None:
         self.head = _head(response)
         self._host = response.url.host or ""
         self._response = response
         self._content = response.content
-        self._stall_timeout = stall_timeout
-        self._pace = Pace(stall_timeout)
+        self._exchange = exchange
+        self._ceilings = ceilings
+        self._stall = stall
+        self._pace = Pace(stall)
         self._clock = clock
-        self._waiting_since: float | None = None
-        self._watch(stall_timeout)
 
     @property
     def ends_by_close(self) -> bool:
@@ -106,33 +107,26 @@ class Answer:
 
     async def read(self) -> bytes:
         """The next bytes, as they come; none at the end of a whole body. Raises `InterruptedDownloadError`."""
-        began = self._waiting_since = self._clock.monotonic()
+        began = self._clock.monotonic()
+        self._ceilings.await_more(self._exchange, self._stall)
         try:
             chunk = await self._content.readany()
         except _BROKEN as exc:
             raise _interrupted(self._host, exc) from exc
+        except asyncio.CancelledError as exc:
+            if self._ceilings.outlasted(self._exchange):
+                raise _interrupted(self._host, TimeoutError()) from exc
+            raise
         finally:
-            self._waiting_since = None
+            self._exchange.rest()
         if chunk and self._pace.too_slow(len(chunk), self._clock.monotonic() - began):
             raise InterruptedDownloadError(f"{self._host} sends less than 1 KiB a second", code="stalled")
         return chunk
 
     def close(self) -> None:
         """Stop watching, and close the connection unless the whole body has come."""
-        self._timer.cancel()
+        self._ceilings.end(self._exchange)
         self._response.close()
-
-    def _watch(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
-
-    def _look(self) -> None:
-        """End a read that waits too long, or come back when the present one, or one begun now, will have."""
-        since = self._waiting_since
-        left = self._stall_timeout - (0.0 if since is None else self._clock.monotonic() - since)
-        if left <= 0:
-            self._content.set_exception(TimeoutError())
-        else:
-            self._watch(left)
 
 
 class Transport:
@@ -141,6 +135,9 @@ class Transport:
     def __init__(self, settings: FetchSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        self._patience = settings.connect_timeout + settings.stall_timeout
+        """Seconds for a request and the whole head of its answer."""
+        self._ceilings = Ceilings()
         self._session: aiohttp.ClientSession | None = None
         self._resolver = OwnResolver()
 
@@ -160,6 +157,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close every connection."""
+        self._ceilings.close()
         if self._session is not None:
             await self._session.close()
         await self._resolver.close()
@@ -170,19 +168,21 @@ class Transport:
         Raises `LinkExpiredError`, `InterruptedDownloadError`, or `UnusableResultError` for a redirect that leads
         nowhere (`bad_url`, `too_many_redirects`) or an encoded body (`encoded`).
         """
-        response = await self._follow(address, headers)
+        exchange = self._ceilings.begin(math.inf, math.inf)  # `_ask` says how long it may be silent
         try:
-            _refuse_encoded(response)
-        except PipelineError:
-            response.close()
+            response = await self._follow(address, headers, exchange)
+        except BaseException:
+            self._ceilings.end(exchange)
             raise
-        return Answer(response, self._settings.stall_timeout, self._clock)
+        exchange.rest()
+        return Answer(response, exchange, self._ceilings, self._settings.stall_timeout, self._clock)
 
-    async def _follow(self, address: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _follow(self, address: URL, headers: Mapping[str, str], exchange: Exchange) -> aiohttp.ClientResponse:
         for _ in range(self._settings.max_redirects + 1):
-            response = await self._ask(address, headers)
+            response = await self._ask(address, headers, exchange)
             try:
                 if response.status not in _REDIRECTS or "Location" not in response.headers:
+                    _refuse_encoded(response)
                     return response
                 address = redirect_address(address, response.headers["Location"])
             except PipelineError:
@@ -193,7 +193,7 @@ class Transport:
             f"{address.host} redirects more than {self._settings.max_redirects} times", code="too_many_redirects"
         )
 
-    async def _ask(self, address: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _ask(self, address: URL, headers: Mapping[str, str], exchange: Exchange) -> aiohttp.ClientResponse:
         """One request and the head of its answer, or the error that its status means.
 
         The whole head has a limit of its own: the stall timeout alone would let a host dribble headers for days.
@@ -201,12 +201,18 @@ class Transport:
         if self._session is None:
             raise RuntimeError("the video store is not open: use it with `async with`")
         host = address.host or ""
-        patience = self._settings.connect_timeout + self._settings.stall_timeout
-        with _translated(host):
-            async with asyncio.timeout(patience):
-                response = await self._session.get(address, headers=headers, allow_redirects=False)
+        self._ceilings.await_more(exchange, self._patience)
+        try:
+            response = await self._session.get(address, headers=headers, allow_redirects=False)
+        except _BROKEN as exc:
+            raise _translated(host, exc) from exc
+        except asyncio.CancelledError as exc:
+            if self._ceilings.outlasted(exchange):
+                raise _interrupted(host, TimeoutError()) from exc
+            raise
         if response.status in _FILES or (response.status in _REDIRECTS and "Location" in response.headers):
             return response
+        exchange.rest()
         try:
             shown = await self._excerpt(response)
         finally:
@@ -216,12 +222,10 @@ class Transport:
 
     async def _excerpt(self, response: aiohttp.ClientResponse) -> str:
         """The beginning of an error's body: object stores say there what is wrong with the URL."""
-        try:
-            with _translated(response.url.host or ""):
-                async with asyncio.timeout(self._settings.connect_timeout):
-                    return excerpt(await response.content.read(_EXCERPT_BYTES))
-        except InterruptedDownloadError:
-            return ""
+        with suppress(*_BROKEN):
+            async with asyncio.timeout(self._settings.connect_timeout):
+                return excerpt(await response.content.read(_EXCERPT_BYTES))
+        return ""
 
 
 def _head(response: aiohttp.ClientResponse) -> Head:

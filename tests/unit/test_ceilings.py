@@ -1,10 +1,11 @@
 """Ceilings over whole exchanges: one timer ends what takes too long, and nothing else; on virtual time."""
 
 import asyncio
+import math
 
 import pytest
 
-from pipeline.modelverse.ceilings import Ceilings
+from pipeline.core.ceilings import Ceilings
 from tests.engine.fakes import now
 from tests.engine.virtual import play
 
@@ -80,7 +81,7 @@ async def dribble(ceilings: Ceilings, silences: list[float]) -> str:
     try:
         for silence in silences:
             await asyncio.sleep(silence)
-            ceilings.heard(mine, 3.0)
+            ceilings.await_more(mine, 3.0)
     except asyncio.CancelledError:
         assert ceilings.outlasted(mine)
         return f"ended at {now():g}"
@@ -103,6 +104,26 @@ def test_an_exchange_ends_when_it_is_silent_or_too_long() -> None:
         )
 
     assert play(story()) == ["answered at 6", "ended at 5", "ended at 3", "ended at 10"]
+
+
+def test_an_exchange_goes_on_for_ever_when_nothing_is_waited_for() -> None:
+    """Time that is spent on the exchange's own work is no silence; the next wait is watched again."""
+
+    async def story() -> str:
+        ceilings = Ceilings()
+        mine = ceilings.begin(math.inf, 3.0)
+        mine.rest()
+        await asyncio.sleep(100.0)
+        ceilings.await_more(mine, 3.0)
+        try:
+            await asyncio.sleep(100.0)
+        except asyncio.CancelledError:
+            assert ceilings.outlasted(mine)
+        finally:
+            ceilings.end(mine)
+        return f"ended at {now():g}"
+
+    assert play(story()) == "ended at 103"
 
 
 def test_no_exchange_is_ended_when_the_ceilings_are_closed() -> None:

@@ -1,23 +1,31 @@
-"""Ends exchanges that take too long, with one timer for all of them: a timeout object each would cost more."""
+"""Ends exchanges that take too long, with one timer for all of them: a timeout object each would cost more.
+
+Both edges that speak HTTP watch over their exchanges so, the questions and the downloads.
+"""
 
 import asyncio
 import math
 from typing import Any
 
-from msgspec import Struct
 
-
-class Exchange(Struct, eq=False):
+class Exchange:
     """An exchange under way, in a task of its own for its time; moments are loop times."""
 
-    task: asyncio.Task[Any]
-    cancelling: int
-    """Cancellations that the task had on it when it began."""
-    ends_at: float
-    """Its ceiling."""
-    looked_at: float
-    """When it ends, unless something is heard before."""
-    overdue: bool = False
+    __slots__ = ("cancelling", "ends_at", "looked_at", "overdue", "task")
+
+    def __init__(self, task: asyncio.Task[Any], ends_at: float, looked_at: float) -> None:
+        self.task = task
+        self.cancelling = task.cancelling()
+        """Cancellations that the task had on it when it began."""
+        self.ends_at = ends_at
+        """Its ceiling."""
+        self.looked_at = looked_at
+        """When it ends, unless something is heard before."""
+        self.overdue = False
+
+    def rest(self) -> None:
+        """Nothing is waited for until it is said how long the next silence may be."""
+        self.looked_at = math.inf
 
 
 class Ceilings:
@@ -37,14 +45,14 @@ class Ceilings:
         if task is None:
             raise RuntimeError("an exchange needs a task to run in")
         now = task.get_loop().time()
-        exchange = Exchange(task, task.cancelling(), now + ceiling, now + min(ceiling, silence))
+        exchange = Exchange(task, now + ceiling, now + min(ceiling, silence))
         self._open.add(exchange)
         if exchange.looked_at < self._looks_at:
             self._look_at(exchange.looked_at)
         return exchange
 
-    def heard(self, exchange: Exchange, silence: float) -> None:
-        """Something came, and more is to come: from now on it may be silent for so long (seconds)."""
+    def await_more(self, exchange: Exchange, silence: float) -> None:
+        """From now on it may be silent for so long again (seconds)."""
         exchange.looked_at = min(exchange.ends_at, asyncio.get_running_loop().time() + silence)
         if exchange.looked_at < self._looks_at:
             self._look_at(exchange.looked_at)
@@ -78,5 +86,6 @@ class Ceilings:
             self._open.discard(exchange)
             exchange.overdue = True
             exchange.task.cancel()
-        if self._open:
-            self._look_at(min(exchange.looked_at for exchange in self._open))
+        at = min((exchange.looked_at for exchange in self._open), default=math.inf)
+        if at < math.inf:
+            self._look_at(at)
