@@ -36,8 +36,8 @@ class DueQueue(Generic[T]):
     async def get(self) -> T:
         """Wait for the next item whose time has come."""
         loop = asyncio.get_running_loop()
-        if self._heap and self._next_at <= (now := loop.time()):
-            return self._taken(now)[2]  # nobody waits for it, or would have it
+        if self._heap and self._next_at <= (now := loop.time()):  # nobody waits for it, or would have it
+            return self._taken(now)[2]
         while True:
             waiter = loop.create_future()
             self._waiters.append(waiter)

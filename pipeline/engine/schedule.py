@@ -129,11 +129,11 @@ class LearnedSchedule:
 
     def _spacing(self, course: Course, now: float, stretch: float) -> float:
         kind = self._kind(course)
-        by_running = kind.by_running(self._lag)
-        if by_running and course.running is None:
-            return kind.glance * stretch
-        age = now - (course.running if by_running and course.running is not None else course.born)
-        curve = (kind.running if by_running else kind.total).curve
+        curve, age = kind.total.curve, now - course.born
+        if kind.waits and kind.by_running(self._lag):
+            if course.running is None:
+                return kind.glance * stretch
+            curve, age = kind.running.curve, now - course.running
         spacing = curve.next(age, curve.step(self._lag) * stretch) - age
         if age >= curve.known:
             spacing = min(spacing, max(LONGEST, 2.0 * self._lag) * stretch)

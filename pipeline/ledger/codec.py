@@ -23,6 +23,7 @@ from pipeline.core.jobs import (
 )
 
 T = TypeVar("T")
+Columns = sqlite3.Row | Mapping[str, Any]
 
 _STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """Characters that JSON lets pass: C1 controls, line separators, marks of direction. They stand in texts only."""
@@ -139,7 +140,12 @@ def bought_by(spec: str) -> Bought:
     return _BOUGHT.decode(to_strict_json(spec))
 
 
-def record_of(row: sqlite3.Row) -> Record:
+def columns_of(row: sqlite3.Row) -> Mapping[str, Any]:
+    """A row by the names of its columns: a row itself looks through all names each time that it is asked for one."""
+    return dict(zip(row.keys(), row, strict=True))
+
+
+def record_of(row: Columns) -> Record:
     """The record that a whole row of `jobs` makes."""
     state = JobState(row["state"])
     return Record(
@@ -159,7 +165,7 @@ def files_of(text: str) -> tuple[StoredFile, ...]:
     return from_json(text, tuple[StoredFile, ...])
 
 
-def job_of(row: sqlite3.Row) -> Job:
+def job_of(row: Columns) -> Job:
     """The job of a row of `jobs` that has its id, digest, output and spec."""
     spec = from_json(row["spec"], Spec)
     return Job(
@@ -175,18 +181,18 @@ def job_of(row: sqlite3.Row) -> Job:
     )
 
 
-def _task_of(row: sqlite3.Row) -> Task | None:
+def _task_of(row: Columns) -> Task | None:
     if row["task_id"] is None:
         return None
     return Task(row["task_id"], row["base_url"], row["request_id"])
 
 
-def _outcome_of(row: sqlite3.Row, state: JobState) -> Outcome:
+def _outcome_of(row: Columns, state: JobState) -> Outcome:
     files = files_of(row["files"]) if row["files"] else ()
     return Outcome(state, files, failure_of(row))
 
 
-def failure_of(row: sqlite3.Row) -> Failure | None:
+def failure_of(row: Columns) -> Failure | None:
     """Why the job of a whole row of `jobs` ended badly, where it did."""
     if row["failure_code"] is None:
         return None

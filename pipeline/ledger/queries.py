@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.core.jobs import Job, JobState, Record, StoredFile
 from pipeline.ledger import purchases
-from pipeline.ledger.codec import files_of, job_of, record_of, to_json
+from pipeline.ledger.codec import Columns, columns_of, files_of, job_of, record_of, to_json
 from pipeline.ledger.purchases import Cost
 
 Page = list[tuple[int, Record]]
@@ -175,7 +175,7 @@ def _page(rows: Iterable[sqlite3.Row]) -> Page:
     """The rows as records, fewer where they are heavy: pictures that stand in a manifest are in them."""
     page, weight = Page(), 0
     for row in rows:
-        page.append((row["seq"], record_of(row)))
+        page.append((row["seq"], record_of(columns_of(row))))
         weight += len(row["spec"])
         if weight > _HEAVY_PAGE:
             break
@@ -316,7 +316,8 @@ def stories(
     """
     query, given = (_STORIES, after) if since is None else (_MOVED, since)
     for row in connection.execute(f"{_STORY if has_purchases else _OLD_STORY} {query}", (given,)):
-        yield row["seq"], _story(row, row["noticed_at"] if has_notices else None)
+        columns = columns_of(row)
+        yield columns["seq"], _story(columns, columns["noticed_at"] if has_notices else None)
 
 
 def story(connection: sqlite3.Connection, job_id: str) -> Story | None:
@@ -334,7 +335,7 @@ def ended(connection: sqlite3.Connection, after: int) -> Iterator[tuple[int, Sto
         yield row["line_seq"], _story(row, row["noticed_at"])
 
 
-def _story(row: sqlite3.Row, noticed_at: float | None) -> Story:
+def _story(row: Columns, noticed_at: float | None) -> Story:
     cost = purchases.cost_of(row["currency"], row["expected"], row["actual"])
     return Story(record_of(row), row["moved_at"], row["intent_at"], noticed_at, cost)
 

@@ -144,12 +144,14 @@ class ModelVerseClient:
     async def submit(self, job: Job, body: Body) -> Task:
         """Send the paid request exactly once and return the accepted task; errors as in `core.ports.Service`."""
         headers = {**self._traits_for(job).headers, "Content-Type": "application/json"}
-        answer = await self._exchange(Call.SUBMIT, self._url(Call.SUBMIT, self.base_url), headers, body)
+        size, url = body.size, self._url(Call.SUBMIT, self.base_url)
+        data = body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body)
+        answer = await self._exchange(Call.SUBMIT, "POST", url, headers, data, uploading=size / _SLOWEST_UPLOAD)
         return self._settled(judge_submit(answer, model=job.model, base_url=self.base_url, proven=self._proven))
 
     async def status(self, task: Task) -> TaskReport:
         """Ask once, at the host that gave the task, how it stands; an error says nothing about the task."""
-        answer = await self._exchange(Call.STATUS, self._question(task), None, None)
+        answer = await self._exchange(Call.STATUS, "GET", self._question(task))
         return self._settled(judge_status(answer))
 
     async def find(self, external_id: str) -> Task | None:
@@ -196,23 +198,26 @@ class ModelVerseClient:
 
         return send
 
-    async def _exchange(self, call: Call, url: URL, headers: Mapping[str, str] | None, body: Body | None) -> Answer:
+    async def _exchange(
+        self,
+        call: Call,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | aiohttp.Payload | None = None,
+        uploading: float = 0.0,
+    ) -> Answer:
         # The ceiling is for servers that dribble: each byte ends a silence. Both outlast the connect timeout, so that
         # whatever they cut off had been sent.
-        size = 0 if body is None else body.size
         silence = self._read_timeouts[call]
-        until_heard = self._settings.connect_timeout + size / _SLOWEST_UPLOAD + silence
+        until_heard = self._settings.connect_timeout + uploading + silence
         exchange = self._ceilings.begin(until_heard + silence, until_heard)
         try:
             response = await self._sessions[call].request(
-                "GET" if body is None else "POST",
-                url,
-                data=None if body is None else body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body),
-                headers=headers,
-                allow_redirects=False,
+                method, url, data=data, headers=headers, allow_redirects=False
             )
             try:
-                return await self._read(response, exchange, silence)
+                body = await self._read(response.content, exchange, silence)
             finally:
                 response.close()  # after a whole answer the connection is back in its pool already
         except _BROKEN as exc:
@@ -223,14 +228,18 @@ class ModelVerseClient:
             raise
         finally:
             self._ceilings.end(exchange)
+        return Answer(response.status, response.headers, body, self._clock.time(), self._hide)
 
-    async def _read(self, response: aiohttp.ClientResponse, exchange: Exchange, silence: float) -> Answer:
-        content, body = response.content, bytearray()
+    async def _read(self, content: aiohttp.StreamReader, exchange: Exchange, silence: float) -> bytes:
+        """The whole body, which nearly always comes at once, or its beginning."""
+        first = await content.readany()
+        if content.at_eof():
+            return first
+        body = bytearray(first)
         while not content.at_eof() and len(body) <= MAX_ANSWER_BYTES:
-            if body:
-                self._ceilings.await_more(exchange, silence)
+            self._ceilings.await_more(exchange, silence)
             body += await content.readany()
-        return Answer(response.status, response.headers, bytes(body[:MAX_ANSWER_BYTES]), self._clock.time(), self._hide)
+        return bytes(body[:MAX_ANSWER_BYTES])
 
     def _url(self, call: Call, base_url: str) -> URL:
         """The call's URL at a host; a run meets few hosts, so each is read once."""
@@ -294,10 +303,7 @@ def _hiding(key: str) -> Hide:
         # Every escaped spelling of a character begins with one of three; most texts have none of them.
         if plain and text.isascii() and not ("\\" in text or "%" in text or "&" in text):
             lowered = text.lower()
-            for spelling in in_short:
-                if spelling in lowered:
-                    break
-            else:
+            if not any(map(lowered.__contains__, in_short)):
                 return text
         return pattern.sub("***", text)
 
