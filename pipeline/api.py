@@ -8,7 +8,6 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from pipeline.core.clock import SystemClock
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.events import Event, FolderAwaited, JobMoved, Listener, nobody
 from pipeline.core.jobs import Failure, Job, JobState
+from pipeline.core.values import Value
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
 from pipeline.folder import default_folder, hold_when_free, run_folder
@@ -36,8 +36,7 @@ REHEARSAL_SPEED = 20.0
 _STATUS = {JobState.DONE: "succeeded", JobState.FAILED: "failed", JobState.UNKNOWN: "unknown"}
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Value):
     """How one job ended in this run."""
 
     job_id: str
@@ -50,8 +49,7 @@ class Result:
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Value):
     """A manifest without a problem."""
 
     reading: Reading

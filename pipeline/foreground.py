@@ -6,7 +6,6 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -17,6 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.events import BatchPriced, BatchStarted, Event, JobMoved
 from pipeline.core.jobs import JobState, Outcome
 from pipeline.core.money import Spending
+from pipeline.core.values import Value
 from pipeline.engine.batch import Summary
 from pipeline.engine.durations import KEY, recollect
 from pipeline.folder import default_folder, run_folder
@@ -33,8 +33,7 @@ from pipeline.views.tally import nothing_to_do
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Value, kw_only=True):
     """What was asked for; None means that nothing was said."""
 
     manifest: str | None

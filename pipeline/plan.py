@@ -12,6 +12,7 @@ from pipeline.catalog import Quoter
 from pipeline.core.errors import FolderError, UsageError
 from pipeline.core.jobs import Job, JobState
 from pipeline.core.money import Quote, Spending
+from pipeline.core.values import Value
 from pipeline.engine.budget import Budget, Caps, caps_of, objection, spent_in
 from pipeline.engine.durations import KEY, typical
 from pipeline.engine.figures import Figures, wall_seconds
@@ -31,8 +32,7 @@ _IN_FLIGHT = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Value):
     """The manifest's rows, by what is known of them; a changed row is counted as that alone."""
 
     new: int = 0
@@ -46,8 +46,7 @@ class Rows:
     unknown: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(Value):
     """How long the tasks of a run take."""
 
     seconds: float | None
@@ -60,8 +59,7 @@ class Time:
     """Jobs whose duration the vendor's documents name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disk:
+class Disk(Value):
     """How much room the videos of a run take."""
 
     bytes: int | None
@@ -70,8 +68,7 @@ class Disk:
     """The mean size that it follows from; None where it is assumed by the second (`BYTES_A_SECOND`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Value):
     """What one run would do."""
 
     manifest: str

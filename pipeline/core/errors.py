@@ -24,8 +24,9 @@ Anything that is not a PipelineError is a bug and is meant to be seen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from pipeline.core.values import Value
 
 
 class PipelineError(Exception):
@@ -48,8 +49,7 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Value):
     """One thing that is wrong in a manifest: where, and what would be right."""
 
     file: str

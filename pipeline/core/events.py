@@ -1,20 +1,18 @@
 """What the engine tells whoever listens: frozen values. Logging, progress, metrics and tests are listeners."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from pipeline.core.jobs import Job, JobState, Outcome
 from pipeline.core.money import Actual, Quote, Spending
+from pipeline.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value):
     """Something that happened; `at` is Unix seconds."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
 class FolderAwaited(Event):
     """Another run holds the output folder, and this one waits for it before it does anything."""
 
@@ -23,7 +21,6 @@ class FolderAwaited(Event):
     """For which it waits at most."""
 
 
-@dataclass(frozen=True, slots=True)
 class BatchStarted(Event):
     """The manifest is enrolled and what an earlier run left behind is back in the flow."""
 
@@ -34,7 +31,6 @@ class BatchStarted(Event):
     """Allowed slots at the start; None where nobody said."""
 
 
-@dataclass(frozen=True, slots=True)
 class BatchPriced(Event):
     """What this run is about to buy, and what the folder has come to before; told before anything is submitted."""
 
@@ -45,7 +41,6 @@ class BatchPriced(Event):
     """That the tasks take, on the slots that there are; None where that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
 class JobMoved(Event):
     """A job entered a state. The change is already on its way to the ledger."""
 
@@ -61,7 +56,6 @@ class JobMoved(Event):
     """What the attempt came to, where the service has told it (`fetching`)."""
 
 
-@dataclass(frozen=True, slots=True)
 class CallFailed(Event):
     """A call that will be made again failed: a refused submit, an unanswered question, a broken download."""
 
@@ -74,26 +68,22 @@ class CallFailed(Event):
     """Seconds."""
 
 
-@dataclass(frozen=True, slots=True)
 class SubmittingPaused(Event):
     """No submit leaves for now, and why."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class SubmittingResumed(Event):
     """Submits leave again."""
 
 
-@dataclass(frozen=True, slots=True)
 class SlotsChanged(Event):
     """The number of allowed slots changed."""
 
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
 class StrangeStatus(Event):
     """The service used a status word that nobody documented; the task is still asked about."""
 
@@ -101,7 +91,6 @@ class StrangeStatus(Event):
     word: str
 
 
-@dataclass(frozen=True, slots=True)
 class QuestionsLate(Event):
     """Status questions leave noticeably after their due times; seconds, over the last minute."""
 
@@ -111,7 +100,6 @@ class QuestionsLate(Event):
     """What a person can do about it: `raise --pollers`."""
 
 
-@dataclass(frozen=True, slots=True)
 class JobLeft(Event):
     """A job is no longer looked after in this run; it keeps its state for the next one."""
 
@@ -120,7 +108,6 @@ class JobLeft(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class Stopping(Event):
     """Nothing new is submitted in this run any more, and why."""
 
@@ -129,7 +116,6 @@ class Stopping(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
 class ExtraFailed(Event):
     """Something beside the run failed; the run itself goes on as if nothing had happened."""
 
@@ -138,7 +124,6 @@ class ExtraFailed(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
 class BatchEnded(Event):
     """The run is over; the counts come from the ledger."""
 

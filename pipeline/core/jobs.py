@@ -1,9 +1,10 @@
 """The nouns: a job is ours (one manifest row), a task is theirs (one remote generation)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from pipeline.core.values import Value, made
 
 
 class JobState(StrEnum):
@@ -52,8 +53,7 @@ class MediaForm(StrEnum):
     """`{"bytesBase64Encoded": …, "mimeType": "image/png"}`"""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Value):
     """Where a job stands in its manifest."""
 
     file: str
@@ -61,8 +61,7 @@ class Source:
     """Counted from 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+class LocalFile(Value):
     """A file on this machine that a job names as a media value; read and encoded when the job is submitted."""
 
     field: str
@@ -77,8 +76,7 @@ class LocalFile:
     form: MediaForm
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Value):
     """One manifest row, checked and complete in itself."""
 
     job_id: str
@@ -91,7 +89,7 @@ class Job:
     output: str
     """Relative POSIX path of the first video below `videos/`, such as `wave-01.mp4`."""
     source: Source
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = made(default_factory=dict)
     files: tuple[LocalFile, ...] = ()
 
     @property
@@ -130,8 +128,7 @@ class TaskState(StrEnum):
 _TASK_ENDS = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.EXPIRED, TaskState.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Value):
     """A remote generation: the id, and the host that gave it (questions go to that host only)."""
 
     task_id: str
@@ -140,8 +137,7 @@ class Task:
     """Of the submit's answer, for the vendor's support."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskReport:
+class TaskReport(Value):
     """One answer to a status question."""
 
     state: TaskState
@@ -152,7 +148,7 @@ class TaskReport:
     submit_time: float | None = None
     """Unix seconds on the service's clock."""
     finish_time: float | None = None
-    usage: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, Any] = made(default_factory=dict)
     request_id: str | None = None
     task_id: str | None = None
     """The id that the service echoes."""
@@ -160,8 +156,7 @@ class TaskReport:
     """The beginning of the raw body, kept for the reports that end a job without a usable URL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Value):
     """Why a job did not succeed, in the words of results.jsonl."""
 
     stage: Stage
@@ -171,8 +166,7 @@ class Failure:
     http_status: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Value):
     """A video on disk, whole: checked, hashed, flushed, renamed."""
 
     path: str
@@ -183,8 +177,7 @@ class StoredFile:
     """Where it came from, verbatim."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Value):
     """How a job ended, and why: `DONE` with files, or `FAILED` or `UNKNOWN` with a failure."""
 
     state: JobState
@@ -192,8 +185,7 @@ class Outcome:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Value):
     """What the ledger knows of one job."""
 
     job: Job

@@ -3,8 +3,9 @@
 A price that is not known is None and never zero.
 """
 
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+from pipeline.core.values import Value
 
 _MICRO = Decimal(1_000_000)
 _CENT = Decimal("0.01")
@@ -36,8 +37,7 @@ def shown_amount(amount: int) -> str:
     return f"{(Decimal(amount) / _MICRO).quantize(_CENT, ROUND_CEILING):,f}"
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Value):
     """What one attempt of a job costs, as far as it is known before it is bought; jobs that are alike share one."""
 
     kind: str
@@ -60,8 +60,7 @@ class Quote:
     """Why an amount is unknown, or what was assumed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Actual:
+class Actual(Value):
     """What an attempt came to by the usage that the service reports; None where that does not tell."""
 
     cost: int | None = None
@@ -72,8 +71,7 @@ class Actual:
     """Of `cost`, for an attempt whose price was not known before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
+class Spending(Value):
     """What the attempts of a folder in one currency come to; amounts in millionths."""
 
     currency: str

@@ -2,9 +2,9 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from pipeline.core.jobs import Job, JobState, Record, StoredFile
+from pipeline.core.values import Value
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import Columns, columns_of, files_of, job_of, record_of, to_json
 from pipeline.ledger.purchases import Cost
@@ -16,8 +16,7 @@ _HEAVY_PAGE = 16_000_000
 """Characters of jobs after which a page ends early, so that a page's memory is bounded whatever its jobs hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Value):
     """One run over the batch; Unix seconds."""
 
     run_id: str
@@ -26,8 +25,7 @@ class Run:
     """None while the run goes on, and for good where it was killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownJob:
+class UnknownJob(Value):
     """A job that waits for a decision, with everything that helps to find its task at the vendor's."""
 
     record: Record
@@ -39,8 +37,7 @@ class UnknownJob:
     base_url: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Value):
     """What a plan asks about an enrolled job."""
 
     seq: int
@@ -54,8 +51,7 @@ class Known:
     spec: str
 
 
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
+class FailureGroup(Value):
     """Failed jobs with the same reason."""
 
     stage: str
@@ -69,8 +65,7 @@ class FailureGroup:
     """How many of them the next run downloads again without paying."""
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Value):
     """What became of a job so far, for those who tell it; Unix seconds on this machine's clock."""
 
     record: Record

@@ -1,20 +1,20 @@
 """Where a batch stands, from its ledger, for people and for scripts. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from pipeline.core.clock import iso
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending
+from pipeline.core.values import Value
 from pipeline.ledger import FailureGroup, Run, UnknownJob
 from pipeline.views.spending import spending_facts, spending_lines
 from pipeline.views.summary import failure_line, unknown_line
 from pipeline.views.text import many, printable
 
 
-@dataclass(frozen=True, slots=True)
-class BatchStatus:
+class BatchStatus(Value):
     """One moment of a batch."""
 
     folder: str

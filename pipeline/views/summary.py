@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.core.clock import iso
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending, shown_amount
+from pipeline.core.values import Value, made
 from pipeline.ledger import FailureGroup, UnknownJob
 from pipeline.views.spending import prices_of, spending_lines
 from pipeline.views.text import cut, many, printable, size, span
@@ -24,8 +25,7 @@ _MENDED = {
 """When the same command is of use again, by why submitting ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Commands:
+class Commands(Value):
     """What to type next; every part is ready for a shell."""
 
     program: str
@@ -69,8 +69,7 @@ class Harvest:
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Value):
     """How a run ended, as the ledger and the run know it."""
 
     exit_code: int
@@ -91,7 +90,7 @@ class Ending:
     """The day of the prices, for what is said of money."""
     rehearsal: bool = False
     """Nothing of it is paid."""
-    harvest: Harvest = field(default_factory=Harvest)
+    harvest: Harvest = made(default_factory=Harvest)
     idle: bool = False
     """There was nothing to submit and nothing to collect."""
     enough: str = ""

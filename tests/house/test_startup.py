@@ -23,7 +23,7 @@ SLOW = (
     "subprocess",
 )
 """Parts of the standard library that cost a tenth of a bare interpreter's start or more, and are easily drawn in."""
-WORDS = {"pipeline.__main__", "pipeline.cli", "pipeline.core.errors", "pipeline.views.text"}
+WORDS = {"pipeline.__main__", "pipeline.cli", "pipeline.core.errors", "pipeline.core.values", "pipeline.views.text"}
 LOOKED_UP = WORDS | {"pipeline.core.clock", "pipeline.core.jobs", "pipeline.core.money", "pipeline.folder"}
 LIBRARIES = ("msgspec", "yaml", "sqlite3", "filelock", "imagesize", *HEAVY, *SLOW)
 JOB = '{"id": "a", "input": {"image_url": "https://example.com/a.jpg", "prompt": "p"}}'
