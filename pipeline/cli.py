@@ -347,10 +347,10 @@ def status(folder: Path, as_json: bool) -> None:
       pipeline status outputs/shots --json | jq .remaining
     """
     from pipeline.folder import holder, is_rehearsal
-    from pipeline.ledger import PRICES_KEY, LedgerReader
+    from pipeline.ledger import PRICES_KEY, Overview
     from pipeline.views.status import BatchStatus, status_json, status_lines
 
-    with LedgerReader(folder) as reader:
+    with Overview(folder) as reader:
         found = BatchStatus(
             str(folder),
             reader.counts(),

@@ -48,8 +48,8 @@ class _Kind(type):
         above = next((base for base in bases if isinstance(base, _Kind)), None)
         names = (*above._names, *own) if above else own
         matched = () if kw_only else names
-        body = {**namespace, "__slots__": own, "__match_args__": matched, "__init__": _first}
-        kind = super().__new__(cls, name, bases, body)
+        asked = {"__slots__": own, "__match_args__": matched, "__init__": _first, "__dataclass_fields__": _FIELDS}
+        kind = super().__new__(cls, name, bases, namespace | asked)
         kind._names = names
         kind._defaults = {**above._defaults, **defaults} if above else defaults
         kind._only_named = kw_only
@@ -117,7 +117,12 @@ class _Fields:
         for name, default in kind._defaults.items():
             body[name] = field(default_factory=default.make) if isinstance(default, _Factory) else default
         twin: Any = dataclass(init=False, repr=False, eq=False, kw_only=kind._only_named)(type("", (), body))
-        return cast("dict[str, Field[Any]]", twin.__dataclass_fields__)
+        found = cast("dict[str, Field[Any]]", twin.__dataclass_fields__)
+        type.__setattr__(kind, "__dataclass_fields__", found)  # in place of this
+        return found
+
+
+_FIELDS = _Fields()
 
 
 class Value(metaclass=_Kind):
@@ -129,8 +134,6 @@ class Value(metaclass=_Kind):
 
     if TYPE_CHECKING:
         __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    else:  # without an annotation, which would make it a field
-        __dataclass_fields__ = _Fields()
 
     def __repr__(self) -> str:
         kind = type(self)

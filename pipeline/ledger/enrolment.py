@@ -10,7 +10,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.jobs import ENDED, Job, JobState, Source, Stage
 from pipeline.ledger.codec import Spec, from_json, kind_of, spec_of, to_json
 from pipeline.ledger.connection import LedgerConnection
-from pipeline.ledger.queries import recall
+from pipeline.ledger.overview import recall
 from pipeline.ledger.transitions import forget, remember, requeue
 
 OnChanged = Literal["error", "keep", "rerun"]

@@ -15,7 +15,7 @@ from typing import Literal, Self
 from pipeline.core.errors import LedgerError
 from pipeline.core.jobs import Failure, Job, JobState, Record, StoredFile, Task, TaskReport
 from pipeline.core.money import Actual, Quote, Spending
-from pipeline.ledger import enrolment, purchases, queries, transitions
+from pipeline.ledger import enrolment, overview, purchases, queries, transitions
 from pipeline.ledger.enrolment import Enrolment, OnChanged, Reading
 from pipeline.ledger.purchases import Kept
 from pipeline.ledger.transitions import Recovery
@@ -129,7 +129,7 @@ class Ledger:
 
     def counts(self) -> asyncio.Future[dict[JobState, int]]:
         """How many jobs are in each state, every state named."""
-        return self._enqueue(queries.counts)
+        return self._enqueue(overview.counts)
 
     def submit_queue_size(self, select: str | None = None) -> asyncio.Future[int]:
         """How many queued jobs match the shell pattern."""
@@ -201,7 +201,7 @@ class Ledger:
 
     def recall(self, key: str) -> asyncio.Future[str | None]:
         """What was last remembered under the key, by this run or an earlier one; None where nothing was."""
-        return self._enqueue(queries.recall, key)
+        return self._enqueue(overview.recall, key)
 
     # -- submitting -------------------------------------------------------------------------------------------------
 

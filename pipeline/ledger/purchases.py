@@ -6,17 +6,16 @@ written by a function of this module, which tells the connection what it changed
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import msgspec
 
 from pipeline.core.jobs import Job
 from pipeline.core.money import Actual, Quote, Spending, exact
+from pipeline.core.values import Value
+from pipeline.ledger import overview
 from pipeline.ledger.codec import job_of
 from pipeline.ledger.connection import Attempt, LedgerConnection, Purchase
 
-PRICES_KEY = "prices_as_of"
-"""Under which a ledger remembers the day of the prices that its last run went by."""
 _PAGE = 1000
 
 
@@ -30,8 +29,7 @@ class Cost(msgspec.Struct, frozen=True):
     """By the request alone, and not by the usage that the service reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Value):
     """An attempt whose worst case is held back: its task has not ended, or nobody knows whether it has one."""
 
     job_id: str
@@ -180,10 +178,6 @@ def cost_so_far(purchase: Purchase | None) -> Cost | None:
 
 # -- questions ------------------------------------------------------------------------------------------------------
 
-_SPENDING = """
-    SELECT currency, tasks, spent, estimated, reserved, at_most, seconds, unpriced, unmeasured
-    FROM spending WHERE tasks > 0 ORDER BY currency
-"""
 _KEPT = """
     SELECT job_id, worst, seconds, doubted FROM jobs
     JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt + (state = 'queued')
@@ -194,11 +188,10 @@ _WAITING = """
 """
 
 
-def spending(connection: sqlite3.Connection) -> list[Spending]:
-    """What all attempts came to, by currency."""
-    if isinstance(connection, LedgerConnection):
-        count(connection)
-    return [Spending(*row) for row in connection.execute(_SPENDING)]
+def spending(connection: LedgerConnection) -> list[Spending]:
+    """What all attempts came to, by currency, those of this group included."""
+    count(connection)
+    return overview.spending(connection)
 
 
 def kept(connection: sqlite3.Connection) -> list[Kept]:

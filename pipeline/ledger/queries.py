@@ -16,27 +16,6 @@ _HEAVY_PAGE = 16_000_000
 """Characters of jobs after which a page ends early, so that a page's memory is bounded whatever its jobs hold."""
 
 
-class Run(Value):
-    """One run over the batch; Unix seconds."""
-
-    run_id: str
-    started_at: float
-    ended_at: float | None
-    """None while the run goes on, and for good where it was killed."""
-
-
-class UnknownJob(Value):
-    """A job that waits for a decision, with everything that helps to find its task at the vendor's."""
-
-    record: Record
-    """Its outcome's failure says what was lost; its task is there where the service forgot one that it had given."""
-    intent_at: float | None
-    """Unix seconds; the request left right after."""
-    body_digest: str | None
-    """Hex SHA-256 of the request's body."""
-    base_url: str | None
-
-
 class Known(Value):
     """What a plan asks about an enrolled job."""
 
@@ -49,20 +28,6 @@ class Known(Value):
     traceable: bool
     """Its task can be looked up by our own id."""
     spec: str
-
-
-class FailureGroup(Value):
-    """Failed jobs with the same reason."""
-
-    stage: str
-    code: str
-    count: int
-    job_id: str
-    """The first of them in the order of enrolment."""
-    message: str
-    """That job's."""
-    comes_again: int = 0
-    """How many of them the next run downloads again without paying."""
 
 
 class Story(Value):
@@ -81,7 +46,6 @@ class Story(Value):
 
 # -- how many -------------------------------------------------------------------------------------------------------
 
-_COUNTS = "SELECT state, count(*) FROM jobs GROUP BY state"
 _QUEUED_COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued'"
 _SELECTED_COUNT = "SELECT count(*) FROM jobs WHERE state = 'queued' AND job_id GLOB ?"
 
@@ -96,14 +60,6 @@ _MATCHES = "SELECT 1 FROM jobs WHERE job_id GLOB ? LIMIT 1"
 def is_selected(connection: sqlite3.Connection, select: str) -> bool:
     """Whether the shell pattern matches any job, whatever its state."""
     return connection.execute(_MATCHES, (glob(select),)).fetchone() is not None
-
-
-def counts(connection: sqlite3.Connection) -> dict[JobState, int]:
-    """How many jobs are in each state, every state named."""
-    found = dict.fromkeys(JobState, 0)
-    for state, count in connection.execute(_COUNTS):
-        found[JobState(state)] = count
-    return found
 
 
 def submit_queue_size(connection: sqlite3.Connection, select: str | None) -> int:
@@ -226,26 +182,8 @@ def mean_bytes(connection: sqlite3.Connection) -> float | None:
     return sum(sizes) / len(sizes) if sizes else None
 
 
-# -- what runs remember ---------------------------------------------------------------------------------------------
-
-_RECALL = "SELECT value FROM memory WHERE key = ?"
-
-
-def recall(connection: sqlite3.Connection, key: str) -> str | None:
-    """What was remembered under the key; None where nothing was."""
-    row = connection.execute(_RECALL, (key,)).fetchone()
-    return None if row is None else str(row["value"])
-
-
 # -- for people and scripts -----------------------------------------------------------------------------------------
 
-_RUNS = "SELECT run_id, started_at, ended_at FROM runs ORDER BY started_at, rowid"
-_UNKNOWN = "SELECT * FROM jobs WHERE state = 'unknown' ORDER BY seq"
-_FAILURES = """
-    SELECT failure_stage, failure_code, count(*) AS many, job_id, failure_message, sum(download_again), min(seq)
-    FROM jobs WHERE state = 'failed' GROUP BY failure_stage, failure_code ORDER BY many DESC, min(seq)
-"""
-"""SQLite takes the bare columns from the row that has the minimum (https://sqlite.org/lang_select.html#bareagg)."""
 _STORY = """
     SELECT jobs.*, currency, expected, actual FROM jobs
     LEFT JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt
@@ -272,22 +210,6 @@ _LATEST = """
     WHERE NOT EXISTS (SELECT 1 FROM results AS later WHERE later.job_id = mine.job_id AND later.seq > mine.seq)
     ORDER BY seq
 """
-
-
-def runs(connection: sqlite3.Connection) -> list[Run]:
-    """Every run so far, the oldest first."""
-    return [Run(*row) for row in connection.execute(_RUNS)]
-
-
-def unknown(connection: sqlite3.Connection) -> Iterator[UnknownJob]:
-    """The jobs that wait for a decision."""
-    for row in connection.execute(_UNKNOWN):
-        yield UnknownJob(record_of(row), row["intent_at"], row["body_digest"], row["base_url"])
-
-
-def failures(connection: sqlite3.Connection) -> list[FailureGroup]:
-    """Why jobs failed, the most frequent reason first."""
-    return [FailureGroup(*tuple(row)[:6]) for row in connection.execute(_FAILURES)]
 
 
 def files(connection: sqlite3.Connection) -> Iterator[tuple[str, StoredFile]]:

@@ -1,67 +1,26 @@
 """The ledger for whoever only looks, also while a run writes to it."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING
 
 from pipeline.core.jobs import Job, JobState, Record, StoredFile
-from pipeline.core.money import Spending
-from pipeline.ledger import purchases, queries
+from pipeline.ledger import queries
 from pipeline.ledger.codec import Spec, from_json
 from pipeline.ledger.faults import translated
-from pipeline.ledger.queries import FailureGroup, Known, Run, Story, UnknownJob
-from pipeline.ledger.schema import LEDGER_NAME, close_on_error, has_memory, has_notices, has_purchases, open_for_reading
+from pipeline.ledger.overview import Overview
+from pipeline.ledger.queries import Known, Story
 
 if TYPE_CHECKING:  # whoever asks nothing about a manifest does without its enrolment
     from pipeline.ledger.enrolment import ChangedJob, Reading
 
-T = TypeVar("T")
 
-
-class LedgerReader:
-    """One moment of a ledger: every answer is as of the opening. A context manager; it writes nothing.
-
-    Opening raises `UsageError` where the folder holds no batch; everything raises `LedgerError` where the file cannot
-    be read.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LEDGER_NAME
-        self._connection = open_for_reading(folder)
-        with close_on_error(self._connection), translated(self._path):
-            self._connection.execute("BEGIN")
-            self._connection.execute("SELECT made_by FROM meta").fetchone()  # the first question fixes the moment
-            self._has_memory = has_memory(self._connection)
-            self._has_purchases = has_purchases(self._connection)
-            self._has_notices = has_notices(self._connection)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
-
-    def counts(self) -> dict[JobState, int]:
-        """How many jobs are in each state, every state named."""
-        with translated(self._path):
-            return queries.counts(self._connection)
+class LedgerReader(Overview):
+    """One moment of a ledger, down to its jobs, as `Overview` is one of the whole."""
 
     def is_selected(self, select: str) -> bool:
         """Whether the shell pattern matches any job, whatever its state."""
         with translated(self._path):
             return queries.is_selected(self._connection, select)
-
-    def runs(self) -> list[Run]:
-        """Every run so far, the oldest first."""
-        with translated(self._path):
-            return queries.runs(self._connection)
 
     def record(self, job_id: str) -> Record | None:
         """What is known of one job; None where it is not enrolled."""
@@ -88,25 +47,10 @@ class LedgerReader:
         """Every job that waits, streamed, with those that failed or are unknown and are to be bought again."""
         return self._stream(queries.queued_again(self._connection, failed=failed, unknown=unknown))
 
-    def spending(self) -> list[Spending] | None:
-        """What all attempts came to, by currency; None where the ledger is of a version that did not note it."""
-        with translated(self._path):
-            return purchases.spending(self._connection) if self._has_purchases else None
-
     def mean_bytes(self) -> float | None:
         """The mean size of what one of the latest jobs brought; None where none has."""
         with translated(self._path):
             return queries.mean_bytes(self._connection)
-
-    def failures(self) -> list[FailureGroup]:
-        """Why jobs failed, the most frequent reason first."""
-        with translated(self._path):
-            return queries.failures(self._connection)
-
-    def recall(self, key: str) -> str | None:
-        """What was last remembered under the key; None where nothing was."""
-        with translated(self._path):
-            return queries.recall(self._connection, key) if self._has_memory else None
 
     def last_reading(self) -> "Reading | None":
         """The reading that the last enrolment was made of, where enrolling the same again would change nothing."""
@@ -114,10 +58,6 @@ class LedgerReader:
 
         with translated(self._path):
             return last_reading(self._connection) if self._has_memory else None
-
-    def unknown(self) -> Iterator[UnknownJob]:
-        """The jobs that wait for a decision, streamed."""
-        return self._stream(queries.unknown(self._connection))
 
     def stories(self, after: int = 0) -> Iterator[tuple[int, Story]]:
         """What became so far of every job after the cursor, in the order of enrolment, with its cursor; streamed."""
@@ -169,7 +109,3 @@ class LedgerReader:
     def latest(self) -> Iterator[str]:
         """The newest results line of each job that has one, without newlines, in the file's order, streamed."""
         return self._stream(queries.latest(self._connection))
-
-    def _stream(self, items: Iterator[T]) -> Iterator[T]:
-        with translated(self._path):
-            yield from items

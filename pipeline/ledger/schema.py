@@ -11,13 +11,14 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import __version__
 from pipeline.core.errors import LedgerError, UsageError
-from pipeline.ledger.codec import kind_of_spec
-from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.faults import primary_code, translated
-from pipeline.ledger.purchases import count
+
+if TYPE_CHECKING:
+    from pipeline.ledger.connection import LedgerConnection
 
 LEDGER_NAME = "ledger.sqlite3"
 
@@ -213,11 +214,13 @@ MIGRATIONS: tuple[Migration, ...] = (
 # -- opening --------------------------------------------------------------------------------------------------------
 
 
-def open_for_writing(folder: Path) -> LedgerConnection:
+def open_for_writing(folder: Path) -> "LedgerConnection":
     """The folder's ledger, created where there is none and brought to the present format.
 
     Raises `LedgerError` where the file is damaged, foreign, made by a newer version, or cannot be written.
     """
+    from pipeline.ledger.connection import LedgerConnection  # who only looks does without
+
     path = folder / LEDGER_NAME
     with translated(path):
         if complaint := _complaint(path):
@@ -379,6 +382,8 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the migrations that are pending, each in a transaction of its own."""
+    from pipeline.ledger.codec import kind_of_spec  # who only looks does without
+
     connection.create_function("kind_of", 1, kind_of_spec, deterministic=True)
     for number in range(_version(connection) + 1, len(migrations) + 1):
         with transaction(connection):
@@ -393,6 +398,9 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All of the block or nothing of it."""
+    from pipeline.ledger.connection import LedgerConnection  # who only looks does without
+    from pipeline.ledger.purchases import count
+
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

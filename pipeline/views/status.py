@@ -1,7 +1,6 @@
 """Where a batch stands, from its ledger, for people and for scripts. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from pipeline.core.clock import iso
@@ -9,8 +8,8 @@ from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending
 from pipeline.core.values import Value
 from pipeline.ledger import FailureGroup, Run, UnknownJob
+from pipeline.views.reasons import failure_line, unknown_line
 from pipeline.views.spending import spending_facts, spending_lines
-from pipeline.views.summary import failure_line, unknown_line
 from pipeline.views.text import many, printable
 
 
@@ -84,7 +83,7 @@ def status_json(status: BatchStatus) -> str:
         "rehearsal": status.rehearsal,
         "last_run": _run_facts(status.runs[-1]) if status.runs else None,
         "holder": status.holder,
-        "failures": [asdict(group) for group in status.failures],
+        "failures": [_failure_facts(group) for group in status.failures],
         "unknown": [_unknown_facts(unknown) for unknown in status.unknown],
     }
     return json.dumps(content, indent=2)
@@ -92,6 +91,17 @@ def status_json(status: BatchStatus) -> str:
 
 def _run_facts(run: Run) -> dict[str, Any]:
     return {"run_id": run.run_id, "started_at": iso(run.started_at), "ended_at": iso(run.ended_at)}
+
+
+def _failure_facts(group: FailureGroup) -> dict[str, Any]:
+    return {
+        "stage": group.stage,
+        "code": group.code,
+        "count": group.count,
+        "job_id": group.job_id,
+        "message": group.message,
+        "comes_again": group.comes_again,
+    }
 
 
 def _unknown_facts(unknown: UnknownJob) -> dict[str, Any]:
@@ -104,5 +114,12 @@ def _unknown_facts(unknown: UnknownJob) -> dict[str, Any]:
         "body_sha256": unknown.body_digest,
         "base_url": unknown.base_url,
         "task_id": record.task.task_id if record.task else None,
-        "error": asdict(failure) if failure else None,
+        "error": None
+        if failure is None
+        else {
+            "stage": failure.stage,
+            "code": failure.code,
+            "message": failure.message,
+            "http_status": failure.http_status,
+        },
     }

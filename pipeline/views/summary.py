@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.core.clock import iso
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending, shown_amount
 from pipeline.core.values import Value, made
 from pipeline.ledger import FailureGroup, UnknownJob
+from pipeline.views.reasons import failure_line, unknown_line
 from pipeline.views.spending import prices_of, spending_lines
-from pipeline.views.text import cut, many, printable, size, span
+from pipeline.views.text import many, printable, size, span
 
 SHOWN = 5
 """Reasons and jobs that are listed; `pipeline status` has them all."""
-_MESSAGE_CELLS = 120
 _ENDS = (JobState.DONE, JobState.FAILED, JobState.UNKNOWN)
 _MENDED = {
     "refused": "once that is mended",
@@ -149,22 +148,6 @@ def last_line(ending: Ending) -> str:
         f"pipeline: exit {ending.exit_code}: {sum(ending.counts.values())} jobs: "
         f"{counts}, {ending.remaining} remaining in {ending.elapsed:.1f} s"
     )
-
-
-def failure_line(group: FailureGroup) -> str:
-    """One reason: how many, what, and the first job with its message."""
-    message = cut(printable(group.message), _MESSAGE_CELLS)
-    return f"{group.count:>6,} × {printable(group.code)} at {group.stage}, first {group.job_id}: {message}"
-
-
-def unknown_line(unknown: UnknownJob) -> str:
-    """One job that waits for a decision, with what helps to find its task at the vendor's."""
-    facts = [f"sent {iso(unknown.intent_at)}"] if unknown.intent_at else []
-    facts += [f"body sha256 {unknown.body_digest[:16]}…"] if unknown.body_digest else []
-    facts += [f"task {printable(unknown.record.task.task_id)}"] if unknown.record.task else []
-    failure = unknown.record.outcome.failure if unknown.record.outcome else None
-    reason = f": {cut(printable(failure.message), _MESSAGE_CELLS)} ({printable(failure.code)})" if failure else ""
-    return f"       {unknown.record.job.job_id}, {', '.join(facts)}{reason}"
 
 
 def _stops(ending: Ending) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.core.jobs import Failure, Job, JobState, Stage, Task, TaskReport, TaskState
 from pipeline.core.money import Actual, Quote, Spending
-from pipeline.ledger import LEDGER_NAME, Ledger, enrolment, purchases, transitions
+from pipeline.ledger import LEDGER_NAME, Ledger, enrolment, overview, purchases, transitions
 from pipeline.ledger.purchases import Cost, Kept
 from pipeline.ledger.schema import MIGRATIONS, has_purchases, migrate
 
@@ -56,7 +56,7 @@ def cost_on_line(connection: sqlite3.Connection) -> purchases.Cost | None:
 
 def spent(connection: sqlite3.Connection) -> Spending:
     """What was spent, where it is in one currency."""
-    (one,) = purchases.spending(connection)
+    (one,) = overview.spending(connection)
     return one
 
 
@@ -80,10 +80,10 @@ def test_nothing_was_spent_when_the_request_surely_made_nothing(connection: sqli
     """An attempt that is withdrawn or refused leaves no trace in the sums."""
     buy()
     transitions.withdraw(connection, "wave-01", 3.0)
-    assert purchases.spending(connection) == []
+    assert overview.spending(connection) == []
     intend(connection)
     transitions.refused(connection, RUN, "wave-01", FAILURE, 4.0)
-    assert purchases.spending(connection) == []
+    assert overview.spending(connection) == []
 
 
 def test_an_attempt_counts_once_when_its_try_was_in_doubt(connection: sqlite3.Connection, buy: Any) -> None:
@@ -212,7 +212,7 @@ def test_attempts_are_priced_when_their_price_becomes_known(connection: sqlite3.
 
     assert purchases.price(connection, quote) == 2
     assert asked == ["a", "b", "c"]
-    unknown, known = purchases.spending(connection)
+    unknown, known = overview.spending(connection)
     assert (known.tasks, known.at_most) == (2, 2_880_000)
     assert (unknown.tasks, unknown.unpriced, unknown.unmeasured, unknown.seconds) == (2, 2, 1, 5000)
 
@@ -240,7 +240,7 @@ def test_the_sums_are_those_of_the_rows_whatever_happens(connection: sqlite3.Con
     quotes = [QUOTE, UNKNOWN, None, Quote("k", "m", currency="EUR", expected=5, worst=None)]
     for _ in range(1000):
         step(connection, rng, rng.choice(names), rng.choice(quotes))
-    assert {one.currency: one for one in purchases.spending(connection)} == summed_up(connection)
+    assert {one.currency: one for one in overview.spending(connection)} == summed_up(connection)
     assert len(summed_up(connection)) == 3
 
 
@@ -260,7 +260,7 @@ async def test_the_sums_on_the_disk_are_those_of_the_rows_after_every_commit(
                 asked = [ask(ledger, rng, rng.choice(names), rng.choice(quotes)) for _ in range(rng.randrange(1, 9))]
                 await asyncio.gather(*asked, return_exceptions=True)
                 with closing(sqlite3.connect(tmp_path / LEDGER_NAME)) as other:
-                    assert {one.currency: one for one in purchases.spending(other)} == summed_up(other)
+                    assert {one.currency: one for one in overview.spending(other)} == summed_up(other)
 
 
 def ask(ledger: Ledger, rng: random.Random, name: str, quote: Quote | None) -> asyncio.Future[Any]:
@@ -361,7 +361,7 @@ def test_earlier_purchases_are_counted_when_a_ledger_of_an_older_format_is_opene
     assert not has_purchases(old)
     migrate(old)
     assert has_purchases(old)
-    assert purchases.spending(old) == [Spending("", tasks=8, unpriced=8, unmeasured=8)]
+    assert overview.spending(old) == [Spending("", tasks=8, unpriced=8, unmeasured=8)]
     ended = old.execute("SELECT count(*) FROM purchases WHERE ended").fetchone()[0]
     assert ended == 6
     old.close()

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import UsageError
 from pipeline.core.jobs import Failure, JobState, Outcome, Source, Stage, StoredFile, Task, TaskReport, TaskState
-from pipeline.ledger import LedgerConflictError, queries, transitions
+from pipeline.ledger import LedgerConflictError, overview, queries, transitions
 
 RUN = "run-1"
 TASK = Task("a1b2", "https://api.example.com", "request-1")
@@ -210,7 +210,7 @@ def test_only_matching_jobs_are_queued_again_when_a_pattern_is_given(
     assert transitions.retry_failed(connection, "a[!2]", 5.0) == 1
     assert transitions.retry_failed(connection, "[!b]*", 5.0) == 2
     assert transitions.resubmit_unknown(connection, None, 5.0) == 0
-    assert queries.counts(connection)[Q] == 3
+    assert overview.counts(connection)[Q] == 3
 
 
 def test_lone_surrogates_survive_when_a_failure_message_holds_them(
