@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,6 @@ from pipeline.core.jobs import Job, JobState
 from pipeline.core.money import Quote, Spending
 from pipeline.core.values import Value
 from pipeline.engine.budget import Budget, Caps, caps_of, objection, spent_in
-from pipeline.engine.durations import KEY, typical
 from pipeline.engine.figures import Figures, wall_seconds
 from pipeline.ledger import LEDGER_NAME, Known, LedgerReader, refuse_orphans
 from pipeline.manifest import Manifest
@@ -262,8 +260,8 @@ class _Reading:
         )
 
     def _time(self) -> Time:
-        counts, learned = self._figures.counts, self._reader.recall(KEY) if self._reader else None
-        known = {quote: typical(learned, quote.kind) for quote in counts} if learned else {}
+        counts = self._figures.counts
+        known = _learned(self._reader, counts) if self._reader and counts else {}
         slots = None if self._settings.concurrency == "auto" else self._settings.concurrency
 
         def takes(quote: Quote) -> float | None:
@@ -278,8 +276,17 @@ class _Reading:
         )
 
 
-@dataclass(slots=True)
+def _learned(reader: LedgerReader, quotes: Iterable[Quote]) -> Mapping[Quote, float | None]:
+    """How long such tasks took in earlier runs."""
+    from pipeline.engine.durations import KEY, typical  # a plan without earlier runs has nothing to ask them
+
+    learned = reader.recall(KEY)
+    return {quote: typical(learned, quote.kind) for quote in quotes} if learned else {}
+
+
 class _Tally:
+    """What was counted while the rows went by."""
+
     bought: int = 0
     beyond_limit: int = 0
     retried: int = 0
@@ -290,11 +297,11 @@ class _Tally:
     """No job so far was beyond the caps."""
 
 
-@dataclass(slots=True)
 class _Marks:
     """A bit for each number."""
 
-    bits: bytearray = field(default_factory=bytearray)
+    def __init__(self) -> None:
+        self.bits = bytearray()
 
     def add(self, number: int) -> None:
         place, bit = divmod(number, 8)

@@ -1,17 +1,18 @@
 """The catalog: which request shapes there are, which one a request has, where a bare column belongs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from pipeline.catalog.entry import Entry, Field
-from pipeline.catalog.parse import parse_entry, parse_limits
-from pipeline.catalog.twin import load_twin
+from pipeline.catalog.parse import LimitsByName, parse_entry, parse_limits
+from pipeline.catalog.twin import ids_in, load_twin, load_unread, read_entry
 from pipeline.catalog.wording import did_you_mean, listed, plain, shown
-from pipeline.catalog.written import OtherRow
+from pipeline.catalog.written import OtherRow, PriceListRow
 
 _OTHER_IDS = {
     "withdrawn": "was withdrawn by the vendor",
@@ -25,17 +26,27 @@ class UnknownColumnError(ValueError):
     """A bare column name means no field of the model, or more than one; the message says what would be right."""
 
 
+class Unread(Struct, frozen=True):
+    """An entry that is made when somebody asks for one of its models: most manifests name one of some fifty."""
+
+    ids: tuple[str, ...]
+    read: Callable[[], Entry]
+
+
 class Catalog:
     """What every model accepts and costs."""
 
-    def __init__(self, entries: Iterable[Entry], other_ids: Mapping[str, str], prices_as_of: str = "") -> None:
-        self.entries = tuple(entries)
+    def __init__(self, entries: Iterable[Entry | Unread], other_ids: Mapping[str, str], prices_as_of: str = "") -> None:
+        self._entries = list(entries)
         self.prices_as_of = prices_as_of
         """The day of the price list, and that of the user's own where there is one: to be shown beside every price."""
-        self._by_model: dict[str, list[Entry]] = {}
-        for entry in self.entries:
+        self._places: dict[str, list[int]] = {}
+        """In the list of entries, by model."""
+        for place, entry in enumerate(self._entries):
             for model in entry.ids:
-                self._by_model.setdefault(model, []).append(entry)
+                self._places.setdefault(model, []).append(place)
+        self._by_model: dict[str, Sequence[Entry]] = {}
+        """Of the models that were asked for."""
         self._other_ids = other_ids
         """What is known of ids that no entry has."""
 
@@ -55,11 +66,19 @@ class Catalog:
     @property
     def models(self) -> tuple[str, ...]:
         """Every value of `model` that selects an entry."""
-        return tuple(self._by_model)
+        return tuple(self._places)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All of them."""
+        return tuple(map(self._entry, range(len(self._entries))))
 
     def entries_of(self, model: str) -> Sequence[Entry]:
         """The request shapes that share this model id; none where the model is unknown."""
-        return self._by_model.get(model, ())
+        found = self._by_model.get(model)
+        if found is None and model in self._places:
+            found = self._by_model[model] = tuple(map(self._entry, self._places[model]))
+        return found or ()
 
     def entry_for(self, model: str, request: Mapping[str, Any]) -> Entry | None:
         """The shape of `{"input": {…}, "parameters": {…}}` sent to this model, or None (`why_none` says why)."""
@@ -95,14 +114,24 @@ class Catalog:
             raise UnknownColumnError(f"the name is ambiguous; write {listed(paths)}")
         return paths[0]
 
+    def _entry(self, place: int) -> Entry:
+        entry = self._entries[place]
+        if isinstance(entry, Unread):
+            entry = self._entries[place] = entry.read()
+        return entry
+
 
 @cache
 def _shipped() -> Catalog:
-    written = load_twin()
+    written = load_unread()
     limits = {name: parse_limits(row) for name, row in written.media_limits.items()}
     prices = written.provenance.prices
-    entries = [parse_entry(row, limits, prices.last_change, prices.source) for row in written.models]
+    entries = [_unread(entry, limits, prices) for entry in written.models]
     return Catalog(entries, _others(written.other_ids), prices.last_change)
+
+
+def _unread(entry: Raw, limits: LimitsByName, prices: PriceListRow) -> Unread:
+    return Unread(ids_in(entry), lambda: parse_entry(read_entry(entry), limits, prices.last_change, prices.source))
 
 
 def _extended(path: Path) -> Catalog:

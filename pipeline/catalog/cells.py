@@ -1,6 +1,5 @@
 """Text made a typed value, as a field of the catalog wants it: for CSV cells, which know only text."""
 
-import json
 import math
 import re
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 from pipeline.catalog.conditions import MISSING
 from pipeline.catalog.entry import Field
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+_INTEGER = r"[+-]?[0-9]{1,20}"
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?"
 
 
 def typed_text(described: Field, text: str) -> Any:
@@ -29,15 +28,17 @@ def typed_text(described: Field, text: str) -> Any:
 
 
 def _number(word: str, *, whole: bool) -> Any:
-    if _INTEGER.fullmatch(word):
+    if re.fullmatch(_INTEGER, word):
         return int(word)
-    if whole or len(word) > 40 or not _NUMBER.fullmatch(word):
+    if whole or len(word) > 40 or not re.fullmatch(_NUMBER, word):
         return MISSING
     value = float(word)
     return value if math.isfinite(value) else MISSING
 
 
 def _json(word: str, wanted: type) -> Any:
+    import json  # few tables have such a cell
+
     try:
         value = json.loads(word, object_pairs_hook=_unique)
     except (ValueError, RecursionError):

@@ -5,18 +5,17 @@ reports the usage of a task that succeeded, and for nothing where surely nothing
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from pipeline.core.jobs import Job, Source
 from pipeline.core.money import Actual, Quote, Spending, exact, micro_allowed, shown_amount
+from pipeline.core.values import Value
 from pipeline.engine.figures import Figures, currencies
 from pipeline.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
+class Caps(Value):
     """What a folder may come to, over all its runs; None: as much as there is."""
 
     money: int | None = None
@@ -52,8 +51,7 @@ class Verdict(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Value):
     """What counts against the caps."""
 
     money: int = 0

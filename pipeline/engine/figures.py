@@ -1,17 +1,16 @@
 """What a number of jobs come to: how many of each kind, what they cost, how long they take. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from pipeline.core.jobs import Job, Source
 from pipeline.core.money import Quote, Spending
+from pipeline.core.values import Value
 
 Takes = Callable[[Quote], float | None]
 """How long the task of such a job takes, in seconds, where that is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(Value):
     """What jobs in one currency cost; millionths."""
 
     currency: str
@@ -21,15 +20,15 @@ class Sum:
     """None where a job among them has no upper bound."""
 
 
-@dataclass(slots=True)
 class Figures:
     """Jobs, counted by what they cost."""
 
-    counts: dict[Quote, int] = field(default_factory=dict)
-    first_unpriced: tuple[str, Source] | None = None
-    """The first job without a known worst case: its id, and where it stands."""
-    first_unmeasured: tuple[str, Source] | None = None
-    """The first job of whose video nobody knows the length."""
+    def __init__(self, counts: dict[Quote, int] | None = None) -> None:
+        self.counts = {} if counts is None else counts
+        self.first_unpriced: tuple[str, Source] | None = None
+        """The first job without a known worst case: its id, and where it stands."""
+        self.first_unmeasured: tuple[str, Source] | None = None
+        """The first job of whose video nobody knows the length."""
 
     def add(self, job: Job, quote: Quote) -> None:
         """Count a job."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain, compress, repeat
 from operator import truediv
 
+from pipeline.core.values import Value
+
 _GROWTH = 1.05
 _EDGES = tuple(0.5 * _GROWTH**number for number in range(240))
 """Seconds; the first bin lies below them, the last one beyond them, at 17 hours."""
@@ -30,8 +32,7 @@ _ALIKE = 20
 _SELDOM = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Value):
     """Where the questions about a task go: one each time that the integral of `sqrt(h)` has grown by a step."""
 
     grown: tuple[float, ...]

@@ -5,21 +5,19 @@ left are free texts, addresses, numbers in a range and metadata, whose columns a
 anything is out of the ordinary are not judged here; the complete check has the last word on them, and all the words.
 """
 
-import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from functools import cached_property, lru_cache
-from json.encoder import encode_basestring
 from operator import itemgetter
-from string import ascii_letters, digits
 from typing import Any
 
 from msgspec import Struct
 
 from pipeline.catalog import MISSING, Catalog, Entry
 from pipeline.core.jobs import Job, Source
+from pipeline.core.patterns import pattern
 from pipeline.manifest.block import SECTIONS, Block, Table
-from pipeline.manifest.build import LONGEST_ID, Builder, Built, canonical, digest_of, id_for
+from pipeline.manifest.build import DEFAULT_MODEL, LONGEST_ID, Builder, Built, canonical, digest_of, id_for
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE, RESERVED, OutputError, render_output
 from pipeline.manifest.rows import Problems
 from pipeline.manifest.templates import TemplateError, pieces
@@ -28,24 +26,24 @@ from pipeline.manifest.values import LARGEST_INT, LONGEST_TEXT, SMALLEST_INT, fo
 MOST_PATTERNS = 1000
 """Kinds of rows that are remembered; a file with more has hardly two that are alike."""
 
-_ID = re.compile(
+_ID = pattern(
     r"(?!(?:[Cc][Oo](?:[Nn]|[Mm][1-9])|[Pp][Rr][Nn]|[Aa][Uu][Xx]|[Nn][Uu][Ll]|[Ll][Pp][Tt][1-9])(?:\.|$))"
     r"[A-Za-z0-9][A-Za-z0-9._-]*"
 )
 """An id that nothing is wrong with, if it is not too long."""
-_IN_IDS = (ascii_letters + digits + "_-").encode()
+_IN_IDS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _LONGEST_RESERVED = max(map(len, RESERVED))
-_HOST = re.compile(r"https?://(?:[A-Za-z0-9-]+\.)+(?!(?:localhost|local|internal|lan)[:/])[a-z]{2,24}(?::[0-9]{1,4})?/")
+_HOST = pattern(r"https?://(?:[A-Za-z0-9-]+\.)+(?!(?:localhost|local|internal|lan)[:/])[a-z]{2,24}(?::[0-9]{1,4})?/")
 """How a URL on a public host begins; sound for every model that takes URLs."""
 _IN_ADDRESSES = bytes(set(range(0x21, 0x7F)) - set(b"\\{}"))
 """Printable ASCII without the backslash, and without what could be a template."""
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r") | {0x7F})
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_WHOLE = pattern(r"0|-?[1-9][0-9]{0,17}")
 """A cell with an integer, written the one way in which JSON writes it."""
 _LONGEST = LONGEST_TEXT // 4
 """Characters of a text that is short enough whatever they are."""
 _SCALARS = frozenset({str, int, float, bool, type(None), type(MISSING)})
-_MARK = re.compile(r'"\\u0000([0-9]+)"')
+_MARK = pattern(r'"\\u0000([0-9]+)"')
 
 
 class _Role(Enum):
@@ -117,8 +115,13 @@ class _Pattern:
 
     def digests(self, columns: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str]:
         """The digest of what each row buys, by filling its values into the canonical text of the first one."""
+        from json.encoder import encode_basestring  # as `canonical` writes texts
+
+        def encoded(value: str | int) -> str:
+            return encode_basestring(value) if isinstance(value, str) else str(value)
+
         text, paths = self._bought
-        own = [list(map(_encoded, columns[path])) for path in paths]
+        own = [list(map(encoded, columns[path])) for path in paths]
         texts = [text % values for values in zip(*own, strict=True)] if own else [text % ()] * rows
         return list(map(digest_of, texts))
 
@@ -176,9 +179,9 @@ class Alike:
     def learn(self, block: Block, built: Built) -> None:
         """Remember what the complete check has found of the block's only row."""
         table = block.table()
-        if built.job is None or built.job.files or table is None:
+        if not built.sound or built.has_files or table is None:
             return
-        model = built.job.model
+        model = built.merged.get("model", DEFAULT_MODEL)
         if model not in self._models:
             self._models.add(model)
             self._places.clear()
@@ -400,8 +403,3 @@ def _unambiguous(template: str) -> str:
     if not template.strip() or not all("." in name or name in ("id", "model", "line") for name in fields):
         raise OutputError("is for the complete check to judge")
     return template.strip()
-
-
-def _encoded(value: str | int) -> str:
-    """The value as `canonical` writes it."""
-    return encode_basestring(value) if isinstance(value, str) else str(value)

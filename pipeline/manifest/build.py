@@ -1,7 +1,5 @@
 """One row made a job, or everything that is wrong with it."""
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +8,7 @@ from msgspec import Struct
 
 from pipeline.catalog import Catalog, Entry, MediaValue, check_request, did_you_mean, nearest, plain, shown
 from pipeline.core.jobs import Job, LocalFile, Source
+from pipeline.manifest.digests import sha256
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE, OutputError, is_reserved, render_output
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
@@ -24,18 +23,23 @@ LONGEST_ID = 128
 _FREE_NODES, _FREE_TEXT = 100, 1000
 """Values and characters that `defaults` may add to any number of jobs."""
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
 class Built(Struct, frozen=True):
-    """What became of a row: the job where nothing is wrong, and in any case what must not occur twice."""
+    """What became of a row, and what must not occur twice."""
 
     line: int
     job_id: str | None
     named: bool
     """The author gave the id."""
     output: str | None
+    sound: bool
+    """Nothing is wrong with it."""
+    has_files: bool
+    """It names files on this machine."""
     job: Job | None
+    """Of a sound row, where it is wanted, or where its id is made of it."""
     merged: Mapping[str, Any]
     """The job over the defaults, as it was written."""
     warned: int
@@ -50,12 +54,21 @@ class Builder:
     """Makes jobs of the rows of one manifest."""
 
     def __init__(
-        self, file: str, defaults: Row | None, catalog: Catalog, media: MediaReader, problems: Problems
+        self,
+        file: str,
+        defaults: Row | None,
+        catalog: Catalog,
+        media: MediaReader,
+        problems: Problems,
+        *,
+        jobs_wanted: bool = True,
     ) -> None:
+        """Without `jobs_wanted`, a row that has an id is only judged."""
         self._file = file
         self._catalog = catalog
         self._media = media
         self._problems = problems
+        self._jobs_wanted = jobs_wanted
         self._defaults = defaults or Row(0, {})
         self._rows = 0
         self._usable_defaults = {
@@ -90,7 +103,7 @@ class Builder:
             raise BrokenFileError(row.line, f"what `defaults` adds to the jobs comes to {TOO_MUCH}")
         return _Building(
             row, self._usable_defaults, self._defaults.lines, self._problems, self._media, self._catalog
-        ).made(self._file)
+        ).made(self._file, job_wanted=self._jobs_wanted)
 
 
 class _Building:
@@ -118,7 +131,7 @@ class _Building:
         raw_id = self._given.get("id")
         self._job_id = raw_id if isinstance(raw_id, str) and _id_complaint(raw_id) is None else None
 
-    def made(self, file: str) -> Built:
+    def made(self, file: str, *, job_wanted: bool) -> Built:
         self._check_shape()
         model = self._merged.get("model", DEFAULT_MODEL)
         sections = {name: self._section(name) for name in SECTIONS}
@@ -128,11 +141,12 @@ class _Building:
             files = self._check_request(model, request)
         for path, complaint in forbidden(sections["metadata"], "metadata"):
             self._add(path, complaint)
-        digest = None if self._bad else _digest(request, files)
-        job_id = self._job_id if "id" in self._given or digest is None else id_for(digest)
+        named = "id" in self._given
+        digest = None if self._bad or (named and not job_wanted) else _digest(request, files)
+        job_id = self._job_id if named or digest is None else id_for(digest)
         output = self._output({**request, "metadata": sections["metadata"]}, job_id)
         if self._bad or digest is None or job_id is None or output is None:
-            return self._built(job_id, output, None)
+            return self._built(job_id, output, files, None)
         source = Source(file, self._row.line)
         job = Job(
             job_id,
@@ -145,12 +159,22 @@ class _Building:
             sections["metadata"],
             files,
         )
-        return self._built(job_id, output, job)
+        return self._built(job_id, output, files, job)
 
-    def _built(self, job_id: str | None, output: str | None, job: Job | None) -> Built:
-        named = "id" in self._given
-        said, variant = frozenset(self._said), self._row.variant
-        return Built(self._row.line, job_id, named, output, job, self._merged, self._warned, variant, said)
+    def _built(self, job_id: str | None, output: str | None, files: tuple[LocalFile, ...], job: Job | None) -> Built:
+        return Built(
+            line=self._row.line,
+            job_id=job_id,
+            named="id" in self._given,
+            output=output,
+            sound=not self._bad and job_id is not None and output is not None,
+            has_files=bool(files),
+            job=job,
+            merged=self._merged,
+            warned=self._warned,
+            variant=self._row.variant,
+            said=frozenset(self._said),
+        )
 
     def _check_shape(self) -> None:
         for name, value in self._given.items():
@@ -281,7 +305,7 @@ def _id_complaint(job_id: str) -> str | None:
         return "is empty; leave it out or give a value"
     if len(job_id) > LONGEST_ID:
         return f"has {len(job_id)} characters; an id has at most {LONGEST_ID}"
-    if not _ID.fullmatch(job_id):
+    if not re.fullmatch(_ID, job_id):
         better = re.sub(r"[^A-Za-z0-9._-]+", "-", job_id).lstrip("._-")[:LONGEST_ID]
         mend = f"; write {better}" if better else ""
         return f"{shown(job_id)} is no id: letters, digits, '.', '_' and '-' only, a letter or digit first{mend}"
@@ -300,12 +324,14 @@ def _digest(request: Mapping[str, Any], files: tuple[LocalFile, ...]) -> str:
 
 def canonical(bought: Mapping[str, Any]) -> str:
     """The one way to write a request, whatever the order of its fields; ledgers hold digests of it, so it stays."""
+    import json  # a check of rows that have ids writes none
+
     return json.dumps(bought, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def digest_of(text: str) -> str:
     """Hex SHA-256."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text.encode()).hexdigest()
 
 
 def id_for(digest: str) -> str:

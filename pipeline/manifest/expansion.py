@@ -4,15 +4,16 @@ It stands between the readers and the building of jobs. What it hands on has not
 whose `{id}` is known only when the job is built.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from pipeline.catalog import Catalog, UnknownColumnError, nearest, plain, shown
+from pipeline.core.patterns import pattern
 from pipeline.manifest.filling import SEED, TAKE, Filling
 from pipeline.manifest.matrix import Matrix, MatrixReader, Variant
+from pipeline.manifest.plain import has_brace, is_plain
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
 from pipeline.manifest.seeds import Seeds, seeds_of
 from pipeline.manifest.templates import SECTIONS, field_names
@@ -34,23 +35,9 @@ MOST_JOBS = 10_000_000
 _FREE_NODES, _FREE_TEXT = 100, 1000
 """Values and characters that a sweep may give to each of any number of jobs."""
 _SWEEP_KEYS = ("matrix", "repeat")
-_WORD = re.compile(r"[^\W\d][\w-]*")
+_WORD = pattern(r"[^\W\d][\w-]*")
 _TAKEN = ("id", "line", TAKE, *_SWEEP_KEYS, *SECTIONS)
 """Names that no variable can have, because they mean something else in a job or in a template."""
-
-
-def is_plain(values: Mapping[str, Any]) -> bool:
-    """Whether a row stands for itself: nothing in it is to be multiplied out or filled in."""
-    if "matrix" in values or "repeat" in values:
-        return False
-    job_id, given = values.get("id"), values.get("input")
-    if isinstance(job_id, str) and "{" in job_id:
-        return False
-    if isinstance(given, dict):
-        for value in given.values():  # nearly every row comes by here, and nearly every value is a text
-            if "{" in value if isinstance(value, str) else _has_brace(value):
-                return False
-    return True
 
 
 class _Sweep(Struct, frozen=True):
@@ -89,7 +76,7 @@ class Expander:
         """`columns` are the names in a CSV file's header: a template may name one whose cell is empty."""
         self._defaults = defaults or Row(0, {})
         self._usable = {name: value for name, value in self._defaults.values.items() if _has_shape(name, value)}
-        self._always = _has_brace(self._usable.get("input"))
+        self._always = has_brace(self._usable.get("input"))
         self._catalog = catalog
         self._problems = problems
         self._default_model = default_model
@@ -277,10 +264,6 @@ class _Names:
             return [self._catalog.resolve_column(name)]  # the model is the problem, and is reported as such
         except UnknownColumnError:
             return []
-
-
-def _has_brace(value: Any) -> bool:
-    return any("{" in text for text in texts_in(value))
 
 
 def _has_shape(name: str, value: Any) -> bool:

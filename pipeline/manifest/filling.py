@@ -1,14 +1,14 @@
 """The templates of one job filled in: its id, every text under `input`, and what of its output is known already."""
 
-import hashlib
 import json
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from pipeline.catalog import nearest, plain
+from pipeline.core.patterns import pattern
+from pipeline.manifest.digests import sha256
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE
 from pipeline.manifest.rows import Problems, Row
 from pipeline.manifest.templates import (
@@ -30,7 +30,7 @@ TAKE = "take"
 MOST_TEXT = 64_000_000
 """Characters that the filled texts of one job may have together."""
 
-_WORD = re.compile(r"[^\W\d][\w-]*")
+_WORD = pattern(r"[^\W\d][\w-]*")
 
 
 class Filling:
@@ -103,7 +103,7 @@ class Filling:
         marks = listed or ({} if names & added.keys() else added)
         unnamed = {place: text for place, text in marks.items() if place not in names}
         if unnamed:
-            made += f"-{hashlib.sha256(json.dumps(unnamed, sort_keys=True).encode()).hexdigest()[:12]}"
+            made += f"-{sha256(json.dumps(unnamed, sort_keys=True).encode()).hexdigest()[:12]}"
         take = self._own.get(TAKE, 1)
         return made if take == 1 or names & {TAKE, SEED} else f"{made}-{TAKE}{take}"
 

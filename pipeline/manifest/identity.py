@@ -1,6 +1,5 @@
 """By what a manifest is known again: a digest of everything that decides its jobs, but for the bytes of local files."""
 
-import hashlib
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.manifest.digests import sha256
 from pipeline.manifest.source import Kind, Source
 
 _BLOCK = 1 << 20
@@ -25,7 +25,7 @@ def identity_of(source: Source) -> str | None:
     program = _program(_libraries(source.kind))
     if program is None:
         return None
-    digest = hashlib.sha256(_joined((program, source.kind, source.file, str(source.folder))))
+    digest = sha256(_joined((program, source.kind, source.file, str(source.folder))))
     with source.open() as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
@@ -47,9 +47,9 @@ def _program(libraries: tuple[str, ...]) -> str | None:
     paths = [path for room in _ROOMS for path in _files(_PACKAGE / room)]
     if not any(path.suffix == ".py" for path in paths):
         return None
-    digest = hashlib.sha256(_joined((sys.version, *libraries)))
+    digest = sha256(_joined((sys.version, *libraries)))
     for path in paths:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -1,8 +1,7 @@
 """JSONL: one job object a line, blank lines skipped."""
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -12,6 +11,9 @@ from pipeline.manifest.block import Table, table_of
 from pipeline.manifest.rows import Problems, Row
 from pipeline.manifest.source import text_blocks
 from pipeline.manifest.values import MOST_NODES, weight
+
+if TYPE_CHECKING:
+    import json
 
 _SPACE = " \t\r\n"
 _DECODER = msgspec.json.Decoder(dict[str, Any])
@@ -58,7 +60,8 @@ class JsonlBlock(Struct, frozen=True):
         number, line = self.lines[0], self.texts[0]
         if not line.strip(_SPACE):
             return None
-        value = self._value(number, line)
+        first = self.between(0, 1)
+        value = _DECODER.decode(line) if first.table() is not None else self._value(number, line)
         return None if value is None else Row(number, value)
 
     def _tells_names(self) -> int:
@@ -72,6 +75,8 @@ class JsonlBlock(Struct, frozen=True):
         if line.count(",") > _MOST_COMMAS:
             self.problems.add(number, _TOO_MANY)
             return None
+        import json  # which tells what is wrong with a line; one with nothing wrong does without
+
         try:
             value = json.loads(line, object_pairs_hook=_unique)
         except _TwiceError as exc:
@@ -104,7 +109,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _mend(line: str, error: json.JSONDecodeError) -> str:
+def _mend(line: str, error: "json.JSONDecodeError") -> str:
     text = line.rstrip(_SPACE)
     if text in ("{", "[") or text.startswith("[{"):
         return "JSONL is one whole object a line; this looks like a JSON document spread over lines"

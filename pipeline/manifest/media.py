@@ -2,7 +2,6 @@
 
 import binascii
 import functools
-import hashlib
 import io
 import ipaddress
 import os
@@ -18,18 +17,20 @@ from msgspec import Struct
 from pipeline.catalog import Facts, Limits, Media, MediaValue, beyond_limits, listed, plain, shown
 from pipeline.core.files import open_regular
 from pipeline.core.jobs import LocalFile, MediaForm
+from pipeline.core.patterns import pattern
+from pipeline.manifest.digests import sha256
 
 LARGEST_FILE = 14_900_000
 """Bytes of a file; in Base64, and with the rest of the request, it fills the 20 MB that a submit may have."""
 REMEMBERED = 10_000
 """Files whose hash is kept, so that a picture named by many rows is read once."""
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/{1,2})")
-_DATA = re.compile(r"data:([A-Za-z0-9][\w.+-]*/[\w.+-]+)((?:;[\w.+-]+=[\w.+-]+)*);base64,", re.ASCII)
-_NO_SCHEME = re.compile(
+_SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.-]+):(/{1,2})")
+_DATA = pattern(r"data:([A-Za-z0-9][\w.+-]*/[\w.+-]+)((?:;[\w.+-]+=[\w.+-]+)*);base64,", re.ASCII)
+_NO_SCHEME = pattern(
     r"(//)?(www\.)?([A-Za-z0-9-]+\.)+(?!(?:png|jpe?g|webp|gif|bmp|mp4|mov|avi|mp3|wav)[:/])[A-Za-z]{2,24}(:\d+)?/.*|(//)?www\..*"
 )
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
+_BASE64 = pattern(r"[A-Za-z0-9+/]{64,}={0,2}")
 _SUFFIX_MIMES = {
     ".mp4": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo",
     ".mp3": "audio/mpeg", ".wav": "audio/wav", ".m4a": "audio/mp4", ".aac": "audio/aac", ".ogg": "audio/ogg",
@@ -188,7 +189,7 @@ def _pixels(stream: BinaryIO) -> tuple[int | None, int | None]:
 
 
 def _look_at(stream: BinaryIO, suffix: str, measured: bool) -> _Content:
-    digest, size, start = hashlib.sha256(), 0, b""
+    digest, size, start = sha256(), 0, b""
     while size <= LARGEST_FILE and (chunk := stream.read(1 << 20)):
         start = start or chunk[:16]
         digest.update(chunk)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from pipeline.catalog import shown
+from pipeline.core.patterns import pattern
 from pipeline.manifest.templates import Scope, TemplateError, as_name, fill, pieces
 
 DEFAULT_TEMPLATE = "{id}.mp4"
@@ -39,7 +40,7 @@ _SUFFIXES = (
     ".jpeg",
     ".webp",
 )
-_UNFIT = re.compile(r'[<>:"|?*\\]')
+_UNFIT = pattern(r'[<>:"|?*\\]')
 """Characters that file names on other systems cannot have."""
 
 

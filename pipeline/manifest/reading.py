@@ -1,16 +1,19 @@
 """One reading of a manifest: its rows, block by block, made jobs."""
 
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.catalog import Catalog
 from pipeline.manifest.alike import Alike, Made
 from pipeline.manifest.block import Block, parts_of
 from pipeline.manifest.build import DEFAULT_MODEL, Builder, Built
-from pipeline.manifest.expansion import Expander
 from pipeline.manifest.media import MediaReader
+from pipeline.manifest.plain import has_brace, is_plain
 from pipeline.manifest.rows import BrokenFileError, Head, Problems
 from pipeline.manifest.source import Kind, Source
+
+if TYPE_CHECKING:  # rows that stand for themselves do without
+    from pipeline.manifest.expansion import Expander
 
 
 class Reading:
@@ -31,8 +34,11 @@ class Reading:
         self._head = head
         self._catalog = catalog
         self._problems = problems
-        self._builder = Builder(source.file, head.defaults, catalog, media, problems)
+        self._builder = Builder(source.file, head.defaults, catalog, media, problems, jobs_wanted=jobs_wanted)
         self._alike = Alike(source.file, catalog, self._builder, problems, jobs_wanted=jobs_wanted)
+        given = head.defaults.values.get("input") if head.defaults else None
+        self._fills_all = isinstance(given, dict) and has_brace(given)
+        """Every row has a template from `defaults`."""
         self._expander: Expander | None = None
 
     def made(self) -> Iterator[Made]:
@@ -74,16 +80,22 @@ class Reading:
         row = block.row()
         if row is None:
             return
-        if self._expander is None:
-            defaults, header = self._head.defaults, block.header
-            self._expander = Expander(defaults, self._catalog, self._problems, DEFAULT_MODEL, header)
-        for one in self._expander.rows((row,)):
+        plain = is_plain(row.values) and not self._fills_all
+        for one in (row,) if plain else self._expanding(block.header).expanded(row):
             built = self._builder.build(one)
             if one is row:
                 self._alike.learn(block, built)
             yield _alone(built)
 
+    def _expanding(self, columns: Iterable[str]) -> "Expander":
+        if self._expander is None:
+            from pipeline.manifest.expansion import Expander
+
+            defaults = self._head.defaults
+            self._expander = Expander(defaults, self._catalog, self._problems, DEFAULT_MODEL, columns)
+        return self._expander
+
 
 def _alone(built: Built) -> Made:
     jobs = (built.job,) if built.job else ()
-    return Made((built.line,), (built.job_id,), (built.named,), (built.output,), bool(jobs), jobs, built.variant)
+    return Made((built.line,), (built.job_id,), (built.named,), (built.output,), built.sound, jobs, built.variant)

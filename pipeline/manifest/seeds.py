@@ -1,6 +1,5 @@
 """The seeds of a job's takes: distinct, the same in every run, and the same when more takes are wanted."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from pipeline.catalog import Field
+from pipeline.manifest.digests import sha256
 
 LARGEST_SEED = 2**31 - 1
 """For models that name no largest seed."""
@@ -51,4 +51,4 @@ def seeds_of(request: Mapping[str, Any], described: Field | None, variables: Map
 
 def _number(request: Mapping[str, Any], variables: Mapping[str, Any]) -> int:
     asked = [request["model"], request["input"], request["parameters"], variables]
-    return int(hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16], 16)
+    return int(sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16], 16)

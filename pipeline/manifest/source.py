@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from pipeline.catalog import did_you_mean, plain
 from pipeline.core.errors import ManifestError, Problem
+from pipeline.core.patterns import pattern
 from pipeline.manifest.rows import BrokenFileError
 
 LONGEST_LINE = 32_000_000
@@ -22,9 +23,9 @@ STDIN = "stdin"
 
 _BLOCK = 131_072
 """Bytes that are taken up at once: some hundred rows."""
-_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_UNREADABLE = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 """Characters that YAML does not allow in a file."""
-_CSV_HEADER = re.compile(r'"?[A-Za-z][\w. -]*"?([,;\t] *"?[\w. -]*"?)*')
+_CSV_HEADER = pattern(r'"?[A-Za-z][\w. -]*"?([,;\t] *"?[\w. -]*"?)*')
 _SAVE_AS_UTF8 = "save the file as UTF-8"
 
 

@@ -1,9 +1,6 @@
 """`{name}` in ids, outputs and texts: found, filled with the job's values, never evaluated."""
 
-import hashlib
-import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -11,16 +8,18 @@ from typing import Any
 from msgspec import Struct
 
 from pipeline.catalog import MISSING, listed, nearest, plain, shown
+from pipeline.core.patterns import pattern
+from pipeline.manifest.digests import sha256
 from pipeline.manifest.values import LONGEST_MEDIA
 
 SECTIONS = ("metadata", "parameters", "input")
 """Where a bare name is looked up, in this order."""
 
-_MARK = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_MARK = pattern(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _REMEMBERED = 4_000
 """Characters of a template that is kept in its parsed form."""
-_UNFIT_FOR_NAME = re.compile(r'[/<>:"|?*\\\s]+')
-_UNFIT_FOR_ID = re.compile(r"[^A-Za-z0-9._-]+")
+_UNFIT_FOR_NAME = pattern(r'[/<>:"|?*\\\s]+')
+_UNFIT_FOR_ID = pattern(r"[^A-Za-z0-9._-]+")
 
 
 class TemplateError(ValueError):
@@ -135,9 +134,11 @@ def as_text(value: Any) -> str | None:
     """Text as it is, numbers and booleans as JSON writes them; None for anything else."""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return json.dumps(value)
-    return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    return float.__repr__(value) if isinstance(value, float) and math.isfinite(value) else None
 
 
 def as_name(value: Any) -> str | None:
@@ -159,7 +160,7 @@ def as_id(value: Any) -> str | None:
         name = name.strip("-")  # a number keeps its sign
     if name and text.isascii():
         return name
-    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    mark = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{name}-{mark}" if name else mark
 
 

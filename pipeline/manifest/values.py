@@ -1,11 +1,11 @@
 """JSON values and texts: what YAML's plain scalars mean, and what no manifest may carry."""
 
 import math
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.catalog import plain, shown
+from pipeline.core.patterns import pattern
 
 DEEPEST = 32
 """Levels of lists and mappings in one job."""
@@ -24,12 +24,12 @@ LONGEST_MEDIA = 28_000_000
 """Characters of a media value written into the manifest: 20 MB of bytes in Base64 and their prefix."""
 SMALLEST_INT, LARGEST_INT = -(2**63), 2**64 - 1
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_INT = re.compile(r"[-+]?[0-9]+")
-_PREFIXED_INT = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_CONTROL = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SURROGATE = pattern("[\ud800-\udfff]")
+_INT = pattern(r"[-+]?[0-9]+")
+_PREFIXED_INT = pattern(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = pattern(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NO_NUMBER = pattern(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 # The core schema of YAML 1.2. PyYAML's own rules are those of 1.1, where `no`, `on` and `12:30:00` are not the
 # words that the author wrote, and where a date is no JSON value; here all of these stay text.
 _WORDS = {

@@ -4,7 +4,6 @@ Anchors hold within one job, and everywhere when they stand in `defaults` or `ru
 keys and a second document are refused. What aliases add up to is bounded, so that no file grows when it is read.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -12,6 +11,7 @@ import yaml
 from msgspec import Struct
 
 from pipeline.catalog import did_you_mean, plain
+from pipeline.core.patterns import pattern
 from pipeline.manifest.block import RowBlock
 from pipeline.manifest.rows import BrokenFileError, Head, Problems, Row
 from pipeline.manifest.source import TextGuard
@@ -31,7 +31,7 @@ MOST_TEXT = 64_000_000
 _DEEPEST_IN_FILE = DEEPEST + 8
 """A job's own levels, and those around it with some to spare."""
 _TOO_DEEP = f"nested deeper than {DEEPEST} levels; no job needs that"
-_LATE_KEYS = re.compile(rb"""run["']?\s*:"""), re.compile(rb"""defaults["']?\s*:""")
+_LATE_KEYS = pattern(rb"""run["']?\s*:"""), pattern(rb"""defaults["']?\s*:""")
 """Each begins with a literal, which is searched at the speed of memory."""
 _MOST_ROWS, _MUCH_TEXT = 64, 100_000
 """Rows, and characters, that are handed on together."""

@@ -1,7 +1,6 @@
 """What a run would do and cost, for people at eighty columns and for scripts; and the first lines of a run. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -247,6 +246,7 @@ def _verdict(plan: "Plan") -> Iterator[str]:
 def plan_json(plan: "Plan") -> str:
     """The plan as one JSON object on several lines, schema 1; amounts are exact decimals, null where unknown."""
     import json
+    from dataclasses import asdict
 
     figures = plan.to_submit
     content: dict[str, Any] = {

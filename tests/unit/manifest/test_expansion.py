@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from pipeline.catalog import Catalog, Field
-from pipeline.manifest.expansion import MOST_JOBS, Expander, is_plain
+from pipeline.manifest.expansion import MOST_JOBS, Expander
 from pipeline.manifest.matrix import MOST_KEYS, MOST_SHAPES, Matrix, MatrixReader
+from pipeline.manifest.plain import is_plain
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
 from pipeline.manifest.seeds import LARGEST_SEED, seeds_of
 
