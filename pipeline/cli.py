@@ -20,6 +20,7 @@ from pipeline.views.text import many, printable
 
 if TYPE_CHECKING:
     from pipeline.foreground import Order
+    from pipeline.settings import Layer
     from pipeline.views.summary import Commands, Ending
 
 INTERRUPTED = 3
@@ -288,10 +289,9 @@ def validate(manifest: str, config: Path | None, catalog: str | None) -> None:
       generate-shots | pipeline validate -
     """
     from pipeline.manifest import open_manifest
-    from pipeline.settings import config_file_layer
 
     with open_manifest(manifest) as opened:
-        opened.judge_by({"catalog": catalog} if catalog else {}, config_file_layer(config) if config else None)
+        opened.judge_by({"catalog": catalog} if catalog else {}, _config_layer(config))
         checked = opened.check()
     for warning in checked.warnings:
         _say(f"warning: {warning}")
@@ -318,11 +318,11 @@ def plan(manifest: str, output: Path | None, config: Path | None, as_json: bool,
     from pipeline.folder import default_folder, paid_folder
     from pipeline.manifest import open_manifest
     from pipeline.plan import plan as made_of
-    from pipeline.settings import config_file_layer, settings_for
+    from pipeline.settings import settings_for
     from pipeline.views.plan import plan_json, plan_lines
 
     given = {name: value for name, value in flags.items() if value is not None}
-    layer = config_file_layer(config) if config else None
+    layer = _config_layer(config)
     with open_manifest(manifest) as opened:
         opened.judge_by(given, layer)
         warnings = [str(warning) for warning in opened.check().warnings]
@@ -596,6 +596,14 @@ def emulator(port: int, results_port: int, scenario: Path | None, speed: float, 
         _print_all([farewell(seen)])
 
     asyncio.run(serve())
+
+
+def _config_layer(config: Path | None) -> "Layer | None":
+    if config is None:
+        return None
+    from pipeline.settings import config_file_layer
+
+    return config_file_layer(config)
 
 
 def _import_beside(name: str) -> None:

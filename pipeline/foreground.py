@@ -21,7 +21,8 @@ from pipeline.engine.batch import Summary
 from pipeline.engine.durations import KEY, recollect
 from pipeline.folder import default_folder, run_folder
 from pipeline.ledger import LedgerReader
-from pipeline.manifest import Manifest, NoManifest, open_manifest
+from pipeline.manifest import Manifest, open_manifest
+from pipeline.manifest.nothing import NoManifest
 from pipeline.settings import Settings, config_file_layer, read_api_key, settings_for
 from pipeline.views.plan import priced_lines
 from pipeline.views.progress import keep_drawing

@@ -18,6 +18,7 @@ from pipeline.core.jobs import Job, Source
 from pipeline.core.patterns import pattern
 from pipeline.manifest.block import SECTIONS, Block, Table
 from pipeline.manifest.build import DEFAULT_MODEL, LONGEST_ID, Builder, Built, canonical, digest_of, id_for
+from pipeline.manifest.media import PUBLIC_HOST
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE, RESERVED, OutputError, render_output
 from pipeline.manifest.rows import Problems
 from pipeline.manifest.templates import TemplateError, pieces
@@ -33,8 +34,6 @@ _ID = pattern(
 """An id that nothing is wrong with, if it is not too long."""
 _IN_IDS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _LONGEST_RESERVED = max(map(len, RESERVED))
-_HOST = pattern(r"https?://(?:[A-Za-z0-9-]+\.)+(?!(?:localhost|local|internal|lan)[:/])[a-z]{2,24}(?::[0-9]{1,4})?/")
-"""How a URL on a public host begins; sound for every model that takes URLs."""
 _IN_ADDRESSES = bytes(set(range(0x21, 0x7F)) - set(b"\\{}"))
 """Printable ASCII without the backslash, and without what could be a template."""
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r") | {0x7F})
@@ -370,8 +369,8 @@ def _are_ids(values: Sequence[str], shortest: int) -> bool:
 def _are_addresses(values: Sequence[str]) -> bool:
     """Whether all are sound URLs. What the first and the last in order begin with, all between them begin with."""
     first, last = min(values), max(values)
-    shared = _HOST.match(first)
-    if not (shared and last.startswith(shared[0])) and not all(map(_HOST.match, values)):
+    shared = PUBLIC_HOST.match(first)
+    if not (shared and last.startswith(shared[0])) and not all(map(PUBLIC_HOST.match, values)):
         return False
     joined = "".join(values)
     return joined.isascii() and not joined.encode().translate(None, _IN_ADDRESSES)

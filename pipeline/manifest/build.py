@@ -244,6 +244,8 @@ class _Building:
         template = self._merged.get("output", DEFAULT_TEMPLATE)
         if not isinstance(template, str) or not isinstance(request["model"], str):
             return None
+        if template == DEFAULT_TEMPLATE and job_id:
+            return f"{job_id}.mp4"  # what else would come of it
         try:
             # A row without a usable id still has its template looked at.
             output = render_output(template, job_id or "id", self._row.line, request)

@@ -1,8 +1,9 @@
 """A manifest: opened, checked whole, streamed as jobs."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct
 
@@ -10,14 +11,15 @@ from pipeline.catalog import Catalog, shown
 from pipeline.core.errors import Problem
 from pipeline.core.jobs import Job
 from pipeline.manifest.alike import Made
-from pipeline.manifest.identity import identity_of
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import fold
 from pipeline.manifest.reading import Reading
 from pipeline.manifest.rows import BrokenFileError, Head, Problems
 from pipeline.manifest.source import Kind, Source, source_of
 from pipeline.manifest.uniques import Uniques, mark, name_of, names_of
-from pipeline.settings import Layer, complaints_about, environment_layer, judging_settings
+
+if TYPE_CHECKING:
+    from pipeline.settings import Layer
 
 
 class Checked(Struct, frozen=True):
@@ -101,8 +103,8 @@ class Manifest:
         output that is not named after its id.
         """
         problems = Problems(self.file)
-        for name, complaint in complaints_about(self._head.run).items():
-            problems.add(self._head.run_lines.get(name), complaint, path=f"run.{name}")
+        if self._head.run:
+            self._check_run(problems)
         names = Uniques()
         rows = jobs = 0
         for made in self._made(problems):
@@ -121,12 +123,16 @@ class Manifest:
         """What the jobs are checked by."""
         return self._catalog
 
-    def judge_by(self, flags: Mapping[str, Any], config: Layer | None = None) -> None:
+    def judge_by(self, flags: Mapping[str, Any], config: "Layer | None" = None) -> None:
         """Check by the settings `catalog` and `allow_unknown_fields`, wherever they are made.
 
         A catalog that `run:` names is looked for beside the manifest, any other from the working directory. Raises
         `SettingsError`, also for what is wrong in the catalog.
         """
+        if not (config or self.run or flags or any(name.startswith("PIPELINE_") for name in os.environ)):
+            return  # before the settings are imported, because nothing is set
+        from pipeline.settings import Layer, environment_layer, judging_settings
+
         own = dict(self.run)
         if isinstance(own.get("catalog"), str):
             own["catalog"] = str(self._source.folder / own["catalog"])
@@ -142,6 +148,8 @@ class Manifest:
         """
         if self._catalog is not Catalog.load():
             return None  # a catalog of the user's own decides as well, and may change
+        from pipeline.manifest.identity import identity_of  # only a run asks
+
         try:
             return identity_of(self._source)
         except BrokenFileError:
@@ -159,6 +167,12 @@ class Manifest:
             yield from made.jobs
         if problems.total:
             raise problems.error()
+
+    def _check_run(self, problems: Problems) -> None:
+        from pipeline.settings import complaints_about
+
+        for name, complaint in complaints_about(self._head.run).items():
+            problems.add(self._head.run_lines.get(name), complaint, path=f"run.{name}")
 
     def _read_head(self) -> Head:
         if self._source.kind is not Kind.YAML:

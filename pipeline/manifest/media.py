@@ -1,16 +1,13 @@
 """Media values: URLs, data URIs, bare Base64 and files on this machine, each checked as far as it can be here."""
 
-import binascii
 import functools
 import io
-import ipaddress
 import os
 import re
 import stat
 from collections import OrderedDict
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -25,6 +22,10 @@ LARGEST_FILE = 14_900_000
 REMEMBERED = 10_000
 """Files whose hash is kept, so that a picture named by many rows is read once."""
 
+PUBLIC_HOST = pattern(
+    r"https?://(?:[A-Za-z0-9-]+\.)+(?!(?:localhost|local|internal|lan)[:/])[a-z]{2,24}(?::[0-9]{1,4})?/"
+)
+"""How a URL on a public host begins; sound for every model that takes URLs."""
 _SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.-]+):(/{1,2})")
 _DATA = pattern(r"data:([A-Za-z0-9][\w.+-]*/[\w.+-]+)((?:;[\w.+-]+=[\w.+-]+)*);base64,", re.ASCII)
 _NO_SCHEME = pattern(
@@ -242,6 +243,10 @@ def _judge_url(text: str, scheme: str, slashes: str, media: Media) -> Judgement:
         return Judgement(problem=f"{shown(text)} is no URL; write {scheme}://")
     if re.search(r"[\s\\]", text):
         return Judgement(problem=f"{shown(text)} contains a blank or a backslash; write %20 for a blank")
+    if PUBLIC_HOST.match(text):
+        return Judgement()
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(text)
         host, _port = parts.hostname, parts.port
@@ -254,6 +259,8 @@ def _judge_url(text: str, scheme: str, slashes: str, media: Media) -> Judgement:
 
 def _unreachable(host: str) -> str | None:
     """Why the vendor's machines will probably not reach the host."""
+    import ipaddress
+
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -287,6 +294,8 @@ def _judge_base64(text: str, media: Media, mime: str | None = None) -> Judgement
     """The bytes inside the manifest: whether they are Base64, and within the model's limits."""
     if not text:
         return Judgement(problem="the data URI holds no data")
+    import binascii
+
     try:
         content = binascii.a2b_base64(text, strict_mode=True)
     except ValueError as error:

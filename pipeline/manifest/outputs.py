@@ -1,13 +1,11 @@
 """Where a job's video goes below the output folder's `videos/`: the template, filled in and checked."""
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from pipeline.catalog import shown
-from pipeline.core.patterns import pattern
 from pipeline.manifest.templates import Scope, TemplateError, as_name, fill, pieces
 
 DEFAULT_TEMPLATE = "{id}.mp4"
@@ -40,7 +38,7 @@ _SUFFIXES = (
     ".jpeg",
     ".webp",
 )
-_UNFIT = pattern(r'[<>:"|?*\\]')
+_UNFIT = frozenset('<>:"|?*\\')
 """Characters that file names on other systems cannot have."""
 
 
@@ -79,8 +77,8 @@ def is_reserved(name: str) -> bool:
 @lru_cache(maxsize=256)
 def _check_literal(template: str) -> None:
     literal = "".join(piece.text for piece in pieces(template) if not piece.is_field)
-    if hit := _UNFIT.search(literal):
-        raise OutputError(f"{shown(template)} contains {hit[0]!r}, which some systems refuse; separate folders with /")
+    if hit := next(filter(_UNFIT.__contains__, literal), None):
+        raise OutputError(f"{shown(template)} contains {hit!r}, which some systems refuse; separate folders with /")
 
 
 def _has_suffix(output: str) -> bool:
@@ -91,7 +89,7 @@ def _has_suffix(output: str) -> bool:
 def _check_path(output: str) -> None:
     if not output or output.endswith("/"):
         raise OutputError("names no file; write something like {id}.mp4")
-    if output.startswith(("/", "~")) or re.match("[A-Za-z]:", output):
+    if output.startswith(("/", "~")) or (output[1:2] == ":" and output[0].isascii() and output[0].isalpha()):
         raise OutputError(f"{shown(output)} leaves the output folder; write a path relative to it")
     if len(output.encode("utf-8", "replace")) > LONGEST_OUTPUT:
         raise OutputError(f"is longer than {LONGEST_OUTPUT} bytes")

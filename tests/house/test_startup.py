@@ -87,12 +87,12 @@ def test_no_heavy_library_is_imported_when_a_folder_holds_no_batch(tmp_path: Pat
 
 
 COLLECTING = """
-import gc
+import gc, sys
 collections = []
 gc.callbacks.append(lambda phase, info: collections.append(phase) if phase == "start" else None)
 from pipeline.__main__ import main
 try:
-    main()
+    main(leave=sys.exit)
 finally:
     print(len(collections), gc.get_freeze_count() > 0)
 """
@@ -102,7 +102,7 @@ ALL = """
 import sys
 from pipeline.__main__ import main
 try:
-    main()
+    main(leave=sys.exit)
 finally:
     print(*sys.modules, file=sys.stderr)
 """
@@ -141,7 +141,7 @@ def test_a_manifest_is_checked_by_its_own_format_alone_when_it_is_validated(
     """No price, no ledger, no other format's reader, nothing to expand, and nothing slow of the standard library."""
     (tmp_path / manifest).write_text(MANIFESTS[manifest])
     ours, libraries = everything_imported(tmp_path, "validate", manifest)
-    assert rooms(ours - WORDS) == {"core", "catalog", "manifest", "settings"}
+    assert rooms(ours - WORDS) == {"core", "catalog", "manifest"}
     assert {name for name in ours if name.endswith("_reader")} == {f"pipeline.manifest.{library}_reader"}
     assert not ours & {f"pipeline.catalog.{name}" for name in ("pricing", "quoting", "example", "own", "audit")}
     assert not ours & {f"pipeline.manifest.{name}" for name in ("expansion", "filling", "matrix", "seeds")}
@@ -176,3 +176,45 @@ def test_garbage_is_hardly_looked_for_when_a_small_command_runs(tmp_path: Path) 
         int(collections) < 20
     )  # nearly fifty by the default, of which a few come of modules that are not compiled yet
     assert frozen == "True"
+
+
+LEAVING = """
+import atexit, sys
+atexit.register(print, "taken apart", flush=True)
+{before}
+from pipeline.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "arguments", "code", "apart"),
+    [
+        ("", ["validate", "m.jsonl"], 0, False),
+        ("", ["validate", "gone.jsonl"], 2, False),
+        ("", ["--version"], 0, False),
+        ("import asyncio", ["validate", "m.jsonl"], 0, True),
+        ("sys.setprofile(lambda *told: None)", ["validate", "m.jsonl"], 0, True),
+        ("sys.settrace(lambda *told: None)", ["validate", "m.jsonl"], 0, True),
+    ],
+)
+def test_a_small_command_ends_at_once_when_it_has_said_everything(
+    tmp_path: Path, before: str, arguments: list[str], code: int, apart: bool
+) -> None:
+    """Nothing is taken apart at its end, unless there was an event loop, or a debugger or profiler looks on."""
+    (tmp_path / "m.jsonl").write_text(MANIFESTS["m.jsonl"])
+    command = [sys.executable, "-c", LEAVING.format(before=before), *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert ended.stdout or ended.stderr  # what it had to say is there
+    assert ("taken apart" in ended.stdout) is apart
+
+
+def test_an_output_that_cannot_be_written_is_complained_of_when_a_small_command_ends(tmp_path: Path) -> None:
+    """A full disk is no silent success."""
+    (tmp_path / "m.jsonl").write_text(MANIFESTS["m.jsonl"])
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "pipeline", "validate", "m.jsonl"]
+        ended = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 3
+    assert "cannot be written" in ended.stderr
