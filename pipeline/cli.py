@@ -771,6 +771,18 @@ def main() -> None:
     sys.exit(code or 0)
 
 
+def has_said_everything() -> bool:
+    """Whether the process may end here and now: all is written, there was no event loop, and nobody looks on."""
+    if "asyncio" in sys.modules or sys.gettrace() or sys.getprofile():
+        return False
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # Python says so at exit, as ever
+        return False
+    return True
+
+
 def _open_closed_streams() -> None:
     """Put the null device in the place of a standard stream that was closed (`2>&-`).
 
