@@ -10,7 +10,6 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Self
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Event, ExtraFailed, JobMoved, Listener
 from pipeline.core.jobs import JobState
+from pipeline.core.values import Value
 from pipeline.engine.batch import Summary
 from pipeline.ledger import Ledger, LedgerReader
 from pipeline.settings import Notify, Settings
@@ -105,8 +105,7 @@ def _gathered(message: str, more: int) -> str:
     return f"{message} ({more:,} more since the last)" if more else message
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Value):
     """How the batch ended: with a summary, or with an error."""
 
     summary: Summary | None = None

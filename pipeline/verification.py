@@ -3,20 +3,19 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.api import new_run_id
 from pipeline.core.errors import FolderBusyError, FolderError
 from pipeline.core.jobs import StoredFile
+from pipeline.core.values import Value
 from pipeline.folder import hold
 from pipeline.ledger import Ledger, LedgerReader
 from pipeline.settings import FetchSettings
 from pipeline.videos import LocalVideoStore
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Value):
     """One video and its record."""
 
     job_id: str

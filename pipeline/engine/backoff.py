@@ -1,16 +1,16 @@
 """How long to wait before an unpaid call is made again. Pure."""
 
 import random
-from dataclasses import dataclass, field
+
+from pipeline.core.values import Value, made
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Value):
     """Doubling delays with a ceiling; the capped value is randomised, so that clients at the ceiling still spread."""
 
     first: float = 1.0
     maximum: float = 60.0
-    rng: random.Random = field(default_factory=random.Random)
+    rng: random.Random = made(default_factory=random.Random)
 
     def delay(self, failures: int, at_least: float = 0.0) -> float:
         """Seconds before the next call, after `failures` (from 1) failures in a row.

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from random import Random
 
 from pipeline.core.clock import Clock, SystemClock
@@ -11,6 +10,7 @@ from pipeline.core.errors import LedgerError, PipelineError, StoppedError, Usage
 from pipeline.core.events import BatchEnded, BatchStarted, Listener, nobody
 from pipeline.core.jobs import Job, JobState
 from pipeline.core.ports import Prices, Service, VideoStore
+from pipeline.core.values import Value
 from pipeline.engine.account import Account
 from pipeline.engine.crew import Crew
 from pipeline.engine.desk import Desk, Stop
@@ -22,8 +22,7 @@ _PAGE = 500  # unfinished jobs read at a time
 _SHOWN = 5  # changed fields named for one job
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Value):
     """How a run ended; the counts are the ledger's."""
 
     counts: Mapping[JobState, int]

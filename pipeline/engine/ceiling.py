@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean, median, pstdev
 
+from pipeline.core.values import Value
+
 START = 4
 """Slots of a search that knows nothing."""
 MOST = 500
@@ -60,8 +62,7 @@ class Stay:
         return math.log(max((now if self.ended is None else self.ended) - self.began, 1e-6))
 
 
-@dataclass(frozen=True, slots=True)
-class _Descent:
+class _Descent(Value):
     """Why there are fewer slots now: at this height tasks took longer than usual, by this factor."""
 
     height: float

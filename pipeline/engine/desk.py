@@ -6,7 +6,7 @@ one ledger transition and one event. Methods that end a job return when the end 
 
 import asyncio
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pipeline.core.body import Body
 from pipeline.core.clock import Clock
@@ -14,12 +14,12 @@ from pipeline.core.events import CallFailed, Event, JobLeft, JobMoved, Listener,
 from pipeline.core.jobs import Failure, JobState, Outcome, Record, StoredFile, Task, TaskReport
 from pipeline.core.money import Actual, Quote
 from pipeline.core.ports import Prices
+from pipeline.core.values import Value
 from pipeline.engine.budget import Budget, Unpriced, Verdict
 from pipeline.ledger import Ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Value):
     """Why something is not submitted in this run any more."""
 
     reason: str

@@ -15,6 +15,7 @@ from pipeline.core.errors import (
 )
 from pipeline.core.jobs import Failure, Record, Stage, StoredFile
 from pipeline.core.ports import Service, VideoStore
+from pipeline.core.values import Value
 from pipeline.engine.account import Account
 from pipeline.engine.backoff import Backoff
 from pipeline.engine.desk import Desk, Stop
@@ -25,8 +26,7 @@ _GONE = "link_gone"
 """The service itself says, at every try, that the video is gone: no later run can bring it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FetchRules:
+class FetchRules(Value):
     """When a download is given up in this run."""
 
     tries: int = 5

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from pipeline.core.values import Value
 
-@dataclass(frozen=True, slots=True)
-class HealthRules:
+
+class HealthRules(Value):
     """The limits beyond which submitting pauses."""
 
     min_free_bytes: int

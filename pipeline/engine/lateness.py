@@ -3,12 +3,13 @@
 from collections import deque
 from dataclasses import dataclass
 
+from pipeline.core.values import Value
+
 _PART = 10.0
 _PARTS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
+class Late(Value):
     """The questions of the last minute against their due times; seconds."""
 
     questions: int = 0

@@ -8,6 +8,7 @@ from pipeline.core.errors import FatalError, RateLimitedError, RejectedError, Se
 from pipeline.core.events import QuestionsLate, StrangeStatus
 from pipeline.core.jobs import Failure, Record, Stage, Task, TaskReport, TaskState
 from pipeline.core.ports import Service
+from pipeline.core.values import Value
 from pipeline.engine.account import Account
 from pipeline.engine.backoff import Backoff
 from pipeline.engine.desk import Desk, Stop
@@ -20,8 +21,7 @@ from pipeline.engine.slots import Slot
 from pipeline.modelverse.wire import task_failure
 
 
-@dataclass(frozen=True, slots=True)
-class PollRules:
+class PollRules(Value):
     """When a task is no longer asked about; counts are questions in a row, seconds otherwise."""
 
     task_timeout: float = 3600.0

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pipeline.core.body import Body
 from pipeline.core.errors import (
@@ -20,6 +20,7 @@ from pipeline.core.errors import (
 from pipeline.core.events import SubmittingPaused, SubmittingResumed
 from pipeline.core.jobs import Failure, Record, Stage, Task
 from pipeline.core.ports import Service
+from pipeline.core.values import Value
 from pipeline.engine.account import Account
 from pipeline.engine.budget import Verdict
 from pipeline.engine.desk import Desk, Stop
@@ -30,8 +31,7 @@ from pipeline.engine.slots import Slot
 _TOLD_TWICE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitRules:
+class SubmitRules(Value):
     """When submitting gives up; seconds."""
 
     outage_timeout: float = 900.0
@@ -317,8 +317,7 @@ class Producer:
         self._jobs.hand_back(record, first=first)
 
 
-@dataclass(frozen=True, slots=True)
-class _Doubt:
+class _Doubt(Value):
     """A submit without a sure answer whose task can be looked up."""
 
     record: Record

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pipeline.core.errors import UsageError
 from pipeline.core.jobs import ENDED, Job, JobState, Source, Stage
+from pipeline.core.values import Value
 from pipeline.ledger.codec import Spec, from_json, kind_of, spec_of, to_json
 from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.overview import recall
@@ -19,8 +20,7 @@ NAMED = 20
 """So many changed jobs or collisions are named; the rest is counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedJob:
+class ChangedJob(Value):
     """A row that no longer buys what its job was enrolled to buy."""
 
     job_id: str
@@ -34,8 +34,7 @@ class ChangedJob:
     """What is bought otherwise: dotted paths, or the bytes of which local file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
+class Enrolment(Value):
     """What enrolling did: `new + known + changed_total` is the number of rows."""
 
     new: int
@@ -46,8 +45,7 @@ class Enrolment:
     changed_total: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value):
     """A whole reading of a manifest: the next run knows the same manifest again by it, and need not read a row."""
 
     identity: str | None

@@ -8,13 +8,14 @@ not there. Times are Unix seconds; `run_id` is the run that the results line nam
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pipeline.core.clock import iso
 from pipeline.core.errors import UsageError
 from pipeline.core.jobs import Failure, JobState, Stage, StoredFile, Task, TaskReport
 from pipeline.core.money import Actual, Quote
+from pipeline.core.values import Value
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import failure_of, to_json, well_formed
 from pipeline.ledger.connection import Attempt, LedgerConnection, Purchase
@@ -26,8 +27,7 @@ class LedgerConflictError(RuntimeError):
     """A transition was asked for that the job's state does not allow: a bug, never an answer to a user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Value):
     """What an earlier run left behind."""
 
     unknown: int

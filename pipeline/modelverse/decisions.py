@@ -7,7 +7,6 @@ then the HTTP status. Where money is concerned every doubt is ambiguous.
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -23,6 +22,7 @@ from pipeline.core.errors import (
     TransientError,
 )
 from pipeline.core.jobs import Task, TaskReport
+from pipeline.core.values import Value
 from pipeline.modelverse.wire import (
     KLING_CODES,
     WAN22_I2V,
@@ -57,8 +57,7 @@ class Answer(msgspec.Struct, frozen=True):
     hide: Hide = unhidden
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value):
     """What an error means for either call."""
 
     says: str
@@ -157,8 +156,7 @@ BROKEN: Mapping[str, Rule] = {
 """Exchanges without a whole answer (§7.4), by our own codes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(Value):
     """Words in code or message that say more than the code."""
 
     words: re.Pattern[str]

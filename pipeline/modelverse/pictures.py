@@ -15,6 +15,7 @@ import aiofiles.os
 from pipeline.core.errors import RejectedError
 from pipeline.core.files import open_regular
 from pipeline.core.jobs import LocalFile
+from pipeline.core.values import Value
 
 HELD_BYTES = 128_000_000
 """Of Base64 that is held at once: nine pictures of 10 MB, which keep a line of 300 Mbit/s busy where an answer takes
@@ -26,8 +27,7 @@ _Stamp = tuple[int, ...]
 """What changes with a file: device, inode, size, and both times of change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Value):
     """How much is held, in bytes of Base64."""
 
     used: int
@@ -55,8 +55,7 @@ class _Picture:
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Value):
     """The Base64 of a job's files, by SHA-256, until it is let go."""
 
     texts: Mapping[str, tuple[bytes, ...]]

@@ -5,7 +5,6 @@ Every member is decoded on its own, so that nonsense in one of them never hides 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from pipeline.core.jobs import Failure, Job, LocalFile, MediaForm, Stage, Task, TaskReport, TaskState
+from pipeline.core.values import Value, made
 
 WAN22_I2V = "Wan-AI/Wan2.2-I2V"
 """The one model with two request forms (§14)."""
@@ -86,8 +86,7 @@ class UnreadableError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Value):
     """An error envelope (§7.1)."""
 
     code: str
@@ -160,11 +159,10 @@ _ERROR = msgspec.json.Decoder(_Error)
 _ANYTHING = msgspec.json.Decoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(Value):
     """What a model wants beside its fields."""
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = made(default_factory=dict)
     """Of its submits, beside ours."""
     external_id: str | None = None
     """Dotted path of the field that carries a caller's id for the task, such as `parameters.external_task_id`."""

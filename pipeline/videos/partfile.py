@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pipeline.core.errors import InterruptedDownloadError, NoSpaceError, UnusableResultError
+from pipeline.core.values import Value
 from pipeline.videos.kinds import OPENING_BYTES, boxes_close, excerpt, kind_of
 from pipeline.videos.places import Place, disk_errors, flush_folders, free_bytes, move, regular_size, remove
 from pipeline.videos.ranges import Kept, Validator
@@ -43,8 +43,7 @@ _FLUSH: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 """macOS has no fdatasync."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assurance:
+class Assurance(Value):
     """What vouches for a stored file beside its length and its first bytes."""
 
     digest: Callable[[], Digest] = hashlib.sha256

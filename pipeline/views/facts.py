@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pipeline.core.clock import iso
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending
+from pipeline.core.values import Value, made
 from pipeline.engine.desk import Stop
 from pipeline.ledger import FailureGroup, UnknownJob
 from pipeline.views.spending import spending_facts, spending_lines
@@ -23,8 +23,7 @@ _MESSAGE = 200
 _TOLD_STATES = (JobState.DONE, JobState.FAILED, JobState.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Value):
     """Which run it is."""
 
     run_id: str
@@ -37,8 +36,7 @@ class About:
     """The command that goes on, ready for a shell anywhere; None where a program runs the batch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
+class RunEnd(Value, kw_only=True):
     """How a run ended; the counts are the ledger's. Unix seconds."""
 
     about: About
@@ -47,7 +45,7 @@ class RunEnd:
     ended_at: float
     counts: Mapping[JobState, int]
     """Of the whole folder."""
-    ended: Mapping[JobState, int] = field(default_factory=dict)
+    ended: Mapping[JobState, int] = made(default_factory=dict)
     """Of the jobs that ended in this run."""
     moved: bool = False
     """Whether the run did anything: submitted, collected or ended a job."""

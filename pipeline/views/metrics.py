@@ -26,6 +26,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending
+from pipeline.core.values import Value
 from pipeline.ledger import FailureGroup, LedgerReader, Story
 from pipeline.views.facts import About
 from pipeline.views.text import cut, printable
@@ -95,8 +96,7 @@ class MetricsError(PipelineError):
 # -- what is counted ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class LastRun:
+class LastRun(Value):
     """What outlives a run, for the next one's file; Unix seconds."""
 
     exit_code: int | None = None
@@ -198,8 +198,7 @@ def stage_seconds(story: Story) -> Iterator[tuple[str, float]]:
             yield stage, end - start
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value):
     """What the ledger says at one moment."""
 
     counts: Mapping[JobState, int]
@@ -207,8 +206,7 @@ class Found:
     spending: Sequence[Spending]
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Value):
     """What the loop says at the same moment."""
 
     at: float

@@ -1,11 +1,11 @@
 """The live view as lines of words with styles, drawn from one standing for a terminal of a given size. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 
 from pipeline.core.jobs import JobState
 from pipeline.core.money import shown_amount
+from pipeline.core.values import Value
 from pipeline.views.purse import Money
 from pipeline.views.standing import Finished, Reason, Running, Standing
 from pipeline.views.text import cells, clock, cut, many, printable, rate, roughly, size
@@ -15,8 +15,7 @@ Span = tuple[str, str]
 Line = tuple[Span, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Value):
     """What a part of the bar stands for; told apart by its character as well as by its colour."""
 
     word: str

@@ -1,13 +1,12 @@
 """What a run spends while it goes on: told by its events, exact, each currency apart. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipeline.core.money import Actual, Quote
+from pipeline.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
+class Money(Value):
     """What the jobs of one run come to in one currency; millionths."""
 
     currency: str

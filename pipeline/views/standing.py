@@ -1,9 +1,9 @@
 """One moment of a batch, as the views draw and write it. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from pipeline.core.jobs import JobState
+from pipeline.core.values import Value
 from pipeline.views.purse import Money
 
 IN_SLOTS = (JobState.SUBMITTING, JobState.RUNNING)
@@ -15,8 +15,7 @@ def nothing_learned(_kind: str) -> float | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Value):
     """What a run is about, as far as that is known before it begins."""
 
     manifest: str = ""
@@ -36,8 +35,7 @@ class Subject:
         return learned if learned is not None else None if takes is None else takes / self.speed
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Value):
     """A job whose task runs."""
 
     job_id: str
@@ -48,8 +46,7 @@ class Running:
     """Seconds that such tasks take; None while nobody knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Value):
     """A job whose videos are on disk."""
 
     path: str
@@ -59,8 +56,7 @@ class Finished:
     """Seconds from its submit to its last byte; None where an earlier run submitted it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Value):
     """Why jobs of this run failed, or became unknown."""
 
     code: str
@@ -72,8 +68,7 @@ class Reason:
     unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(Value):
     """What a run brings, over the last minutes."""
 
     jobs: float = 0.0
@@ -84,8 +79,7 @@ class Speed:
     """That came to disk, a second; of finished files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Value):
     """One moment of a batch; seconds."""
 
     counts: Mapping[JobState, int]
