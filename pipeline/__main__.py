@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable
 from typing import NoReturn
 
-_NEW_OBJECTS = 50_000
-"""After so many the collector looks for garbage: more than a small command makes, less than would matter in a run."""
+_NEW_OBJECTS = 100_000
+"""After so many the collector looks for garbage: more than a run makes until it submits, and no matter to it later."""
 
 
 def main(leave: Callable[[int], NoReturn] = os._exit) -> None:

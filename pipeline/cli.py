@@ -210,7 +210,7 @@ def run(
       pipeline run shots.yaml --rehearse --speed 60
       pipeline run shots.yaml --retry-failed --select 'wave-*'
     """
-    _import_beside("pipeline.modelverse.client")
+    _import_client_beside()
     from pipeline.foreground import Order, conduct
 
     if not rehearse and (speed is not None or scenario is not None):
@@ -254,7 +254,7 @@ def collect(shell: Shell, /, folder: Path, config: Path | None, api_key_file: Pa
     Example:
       pipeline collect outputs/shots
     """
-    _import_beside("pipeline.modelverse.client")
+    _import_client_beside()
     from pipeline.folder import is_rehearsal
     from pipeline.foreground import Order, conduct
 
@@ -606,15 +606,20 @@ def _config_layer(config: Path | None) -> "Layer | None":
     return config_file_layer(config)
 
 
-def _import_beside(name: str) -> None:
-    """Import a heavy module in a thread while lighter work goes on: much of its time is the disk's and OpenSSL's.
+def _import_client_beside() -> None:
+    """Import the HTTP client in a thread, and return when it has come to where OpenSSL reads all certificates.
 
-    The thread is waited for at exit, because OpenSSL must not be torn down while it reads certificates.
+    From there on lighter work goes on at the same time; before, two threads would only share the interpreter's lock,
+    and the certificates would come last. The thread is waited for at exit, because OpenSSL must not be torn down while
+    it reads them.
     """
     from importlib import import_module
     from threading import Thread
 
-    Thread(target=import_module, args=(name,), name="import").start()
+    thread = Thread(target=import_module, args=("pipeline.modelverse.client",), name="import")
+    thread.start()
+    while thread.is_alive() and "aiohttp.connector" not in sys.modules:
+        thread.join(0.001)
 
 
 # -- words on the screen -----------------------------------------------------------------------------------------------

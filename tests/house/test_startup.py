@@ -218,3 +218,21 @@ def test_an_output_that_cannot_be_written_is_complained_of_when_a_small_command_
         ended = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 3
     assert "cannot be written" in ended.stderr
+
+
+BESIDE = """
+import sys, threading
+from pipeline.cli import _import_client_beside
+_import_client_beside()
+print("aiohttp.connector" in sys.modules, "pipeline.foreground" in sys.modules, "pipeline.api" in sys.modules)
+for thread in threading.enumerate():
+    if thread.name == "import":
+        thread.join()
+print("pipeline.modelverse.client" in sys.modules)
+"""
+
+
+def test_the_http_client_has_the_interpreter_to_itself_when_a_run_starts() -> None:
+    """Until it comes to the certificates, which are read without the interpreter, nothing else is imported."""
+    ended = subprocess.run([sys.executable, "-c", BESIDE], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["True", "False", "False", "True"]
