@@ -60,7 +60,7 @@ anywhere or send facts to a host, and a manifest may be somebody else's.
 _COMMANDS_HEAD = """\
 # Commands
 
-<!-- Made by `python -m tests.house.made_pages` from pipeline/cli.py: change it there. -->
+<!-- Made by `python -m tests.house.made_pages` from pipeline/cli: change it there. -->
 
 Every command has `--help` with the same words, and `-v`. `pipeline --version` prints the version.
 

@@ -23,8 +23,20 @@ SLOW = (
     "subprocess",
 )
 """Parts of the standard library that cost a tenth of a bare interpreter's start or more, and are easily drawn in."""
-WORDS = {"pipeline.__main__", "pipeline.cli", "pipeline.core.errors", "pipeline.core.values", "pipeline.views.text"}
-LOOKED_UP = WORDS | {"pipeline.core.clock", "pipeline.core.jobs", "pipeline.core.money", "pipeline.folder"}
+WORDS = {
+    "pipeline.__main__",
+    "pipeline.cli.shell",
+    "pipeline.core.errors",
+    "pipeline.core.values",
+    "pipeline.views.text",
+}
+LOOKED_UP = WORDS | {
+    "pipeline.cli.status",
+    "pipeline.core.clock",
+    "pipeline.core.jobs",
+    "pipeline.core.money",
+    "pipeline.folder",
+}
 OVERVIEW = {f"pipeline.ledger.{name}" for name in ("faults", "overview", "schema")}
 LIBRARIES = ("dataclasses", "hashlib", "json", "msgspec", "yaml", "sqlite3", "filelock", "imagesize", *HEAVY, *SLOW)
 JOB = '{"id": "a", "input": {"image_url": "https://example.com/a.jpg", "prompt": "p"}}'
@@ -128,10 +140,19 @@ def rooms(modules: set[str]) -> set[str]:
     return {name.split(".")[1] for name in modules}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in cli.commands)])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_nothing_but_words_is_imported_when_help_is_asked_for(tmp_path: Path, arguments: list[str]) -> None:
-    """Help needs the command line, its errors and how text is shown: no room of the package, no library but one."""
+    """Help needs the command line, its errors and how text is shown: no command, no room, no library but one."""
     assert everything_imported(tmp_path, *arguments) == (WORDS, set())
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_no_other_command_is_imported_when_one_is_asked_for_help(tmp_path: Path, name: str) -> None:
+    """Its own options are made, and none of another command's."""
+    ours, libraries = everything_imported(tmp_path, name, "--help")
+    shared = {"pipeline.cli.conducting", "pipeline.cli.options"}
+    assert ours - WORDS - shared == {f"pipeline.cli.{name}"}
+    assert libraries == set()
 
 
 @pytest.mark.parametrize(("manifest", "library"), [("m.jsonl", "jsonl"), ("m.csv", "csv"), ("m.yaml", "yaml")])
@@ -141,7 +162,7 @@ def test_a_manifest_is_checked_by_its_own_format_alone_when_it_is_validated(
     """No price, no ledger, no other format's reader, nothing to expand, and nothing slow of the standard library."""
     (tmp_path / manifest).write_text(MANIFESTS[manifest])
     ours, libraries = everything_imported(tmp_path, "validate", manifest)
-    assert rooms(ours - WORDS) == {"core", "catalog", "manifest"}
+    assert rooms(ours - WORDS) == {"cli", "core", "catalog", "manifest"}
     assert {name for name in ours if name.endswith("_reader")} == {f"pipeline.manifest.{library}_reader"}
     assert not ours & {f"pipeline.catalog.{name}" for name in ("pricing", "quoting", "example", "own", "audit")}
     assert not ours & {f"pipeline.manifest.{name}" for name in ("expansion", "filling", "matrix", "seeds")}
@@ -222,8 +243,8 @@ def test_an_output_that_cannot_be_written_is_complained_of_when_a_small_command_
 
 BESIDE = """
 import sys, threading
-from pipeline.cli import _import_client_beside
-_import_client_beside()
+from pipeline.cli.conducting import import_client_beside
+import_client_beside()
 print("aiohttp.connector" in sys.modules, "pipeline.foreground" in sys.modules, "pipeline.api" in sys.modules)
 for thread in threading.enumerate():
     if thread.name == "import":

@@ -1,0 +1,56 @@
+"""`pipeline collect`: collect what is paid for, without the manifest."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.conducting import (
+    api_key_option,
+    import_client_beside,
+    quiet_option,
+    same_run_elsewhere,
+    tell_end,
+    to_type_next,
+)
+from pipeline.cli.shell import Shell, config_option, folder_argument, verbose_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("collect")
+@folder_argument
+@config_option
+@api_key_option
+@quiet_option
+@verbose_option
+@click.pass_obj
+def command(shell: Shell, /, folder: "Path", config: "Path | None", api_key_file: "Path | None", quiet: bool) -> int:
+    """Collect the tasks of DIR that are paid for: ask how they stand and fetch their videos. Nothing is submitted.
+
+    A run does that by itself, before anything else; this is for a manifest that is broken, or no longer there.
+
+    \b
+    Example:
+      pipeline collect outputs/shots
+    """
+    import_client_beside()
+    from pipeline.folder import is_rehearsal
+    from pipeline.foreground import Order, conduct
+
+    order = Order(
+        manifest=None,
+        output=folder,
+        config=config,
+        flags={"limit": 0},
+        rehearse=is_rehearsal(folder),
+        speed=None,
+        scenario=None,
+        api_key_file=api_key_file,
+        quiet=quiet,
+        verbose=shell.verbose,
+        again=same_run_elsewhere(shell),
+    )
+    ending = conduct(order, sys.stderr)
+    return tell_end(ending, to_type_next(shell, order, ending.folder), quiet=quiet)

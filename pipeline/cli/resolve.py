@@ -1,0 +1,49 @@
+"""`pipeline resolve`: decide about a submit with an unknown outcome."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.shell import folder_argument, print_all, program, verbose_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("resolve")
+@folder_argument
+@click.argument("job_id", metavar="JOB")
+@click.option("--task-id", metavar="ID", help="This task exists at the service: collect it. Nothing is paid again.")
+@click.option("--resubmit", is_flag=True, help="Buy another attempt; if the lost one exists, it was paid for as well.")
+@click.option("--write-off", is_flag=True, help="Count the job as failed.")
+@verbose_option
+def command(folder: "Path", job_id: str, task_id: str | None, resubmit: bool, write_off: bool) -> None:
+    """Decide about JOB of the batch in DIR, whose submit has an unknown outcome.
+
+    \b
+    Examples:
+      pipeline resolve outputs/shots wave-01 --task-id 9f1c0d2e7b3a4c55a0b1c2d3e4f50617
+      pipeline resolve outputs/shots wave-01 --resubmit
+      pipeline resolve outputs/shots wave-01 --write-off
+    """
+    import asyncio
+
+    from pipeline.decide import Decision, decide
+    from pipeline.folder import is_rehearsal
+
+    if (task_id is not None) + resubmit + write_off != 1:
+        raise click.UsageError("say exactly one of --task-id ID, --resubmit and --write-off")
+    decision = Decision.RESUBMIT if resubmit else Decision.WRITE_OFF if write_off else Decision.ADOPT
+    job = asyncio.run(decide(folder, job_id, decision, task_id))
+    becomes = {
+        Decision.ADOPT: "running; the next run collects its task",
+        Decision.RESUBMIT: "queued; the next run buys another attempt",
+        Decision.WRITE_OFF: "failed; only --retry-failed would buy it again",
+    }
+    print_all([f"{job_id} is {becomes[decision]}"])
+    if decision is not Decision.WRITE_OFF:
+        rehearsed = " --rehearse" if is_rehearsal(folder) else ""
+        print_all(
+            [f"  to go on: {program()} run {shlex.quote(job.source.file)} -o {shlex.quote(str(folder))}{rehearsed}"]
+        )

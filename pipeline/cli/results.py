@@ -1,0 +1,41 @@
+"""`pipeline results`: print the results lines of a batch."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.shell import folder_argument, print_all, print_file, say, verbose_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("results")
+@folder_argument
+@click.option("--latest", is_flag=True, help="One line per job: the newest.")
+@click.option("--rebuild", is_flag=True, help="Write results.jsonl anew from the ledger, and print nothing.")
+@verbose_option
+def command(folder: "Path", latest: bool, rebuild: bool) -> None:
+    """Print the results lines (JSON) of the batch in DIR.
+
+    \b
+    Examples:
+      pipeline results outputs/shots | jq -r .job_id
+      pipeline results outputs/shots --latest | grep '"status":"failed"'
+      pipeline results outputs/shots --rebuild
+    """
+    from pipeline import ledger
+
+    if latest and rebuild:
+        raise click.UsageError("--latest prints and --rebuild does not: choose one")
+    with ledger.LedgerReader(folder) as reader:
+        if latest:
+            print_all(reader.latest())
+        elif not rebuild:
+            print_file(folder / ledger.RESULTS_NAME)
+    if rebuild:
+        from pipeline.folder import hold
+
+        with hold(folder):
+            length = ledger.rebuild(folder)
+        say(f"{folder / ledger.RESULTS_NAME}: written anew, {length:,} bytes")
