@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.core.jobs import Failure, Job, Source, Stage, StoredFile, Task, TaskReport, TaskState
 from pipeline.core.money import Actual, Quote
-from pipeline.ledger import enrolment, purchases, transitions
+from pipeline.ledger import enrolment, transitions
 from pipeline.ledger.schema import open_for_writing, transaction
 
 RUN = "20261122T020000Z-3f2a"
@@ -60,7 +60,7 @@ class Telling:
             epoch=0,
             quote=quote,
         )
-        purchases.count(self.connection)
+        self.connection.count()
 
     def running(self, job_id: str, at: float, quote: Quote | None = QUOTE) -> None:
         """The task is accepted half a second after the intent."""
@@ -73,7 +73,7 @@ class Telling:
         report = TaskReport(TaskState.SUCCEEDED, "Success", (SIGNED,), submit_time=0.0, finish_time=took)
         actual = Actual(900_000, 5000) if quote else Actual()
         transitions.finished(self.connection, job_id, report, BEGAN + at + 1.5 + took, actual)
-        purchases.count(self.connection)
+        self.connection.count()
 
     def done(self, job_id: str, at: float, took: float = 60.0, file: str = "", quote: Quote | None = QUOTE) -> None:
         """…and its video was on disk two seconds after that."""
@@ -88,14 +88,14 @@ class Telling:
         self.submitting(job_id, at)
         failure = Failure(Stage.SUBMIT, code, message, 400)
         transitions.refused(self.connection, self.run_id, job_id, failure, BEGAN + at + 0.5)
-        purchases.count(self.connection)
+        self.connection.count()
 
     def failed(self, job_id: str, at: float, took: float = 30.0, message: str = "no such motion") -> None:
         """The task fails."""
         self.running(job_id, at)
         failure = Failure(Stage.GENERATE, "generationfailed", message)
         transitions.task_failed(self.connection, self.run_id, job_id, None, failure, BEGAN + at + took)
-        purchases.count(self.connection)
+        self.connection.count()
 
     def lost(self, job_id: str, at: float) -> None:
         """The answer to the submit is lost."""

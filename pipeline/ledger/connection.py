@@ -39,6 +39,16 @@ class Attempt(msgspec.Struct, gc=False):
     """None where nothing was bought."""
 
 
+_COUNT = """
+    INSERT INTO spending (currency, tasks, spent, estimated, reserved, at_most, seconds, unpriced, unmeasured)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (currency) DO UPDATE SET tasks = tasks + excluded.tasks, spent = spent + excluded.spent,
+        estimated = estimated + excluded.estimated, reserved = reserved + excluded.reserved,
+        at_most = at_most + excluded.at_most, seconds = seconds + excluded.seconds,
+        unpriced = unpriced + excluded.unpriced, unmeasured = unmeasured + excluded.unmeasured
+"""
+
+
 class LedgerConnection(sqlite3.Connection):
     """A connection that need not read what it has just written itself.
 
@@ -90,3 +100,35 @@ class LedgerConnection(sqlite3.Connection):
     def unbought(self, purchase: Purchase) -> None:
         """A row of `purchases` is no longer there, or no longer what it was."""
         self.uncounted[purchase] = self.uncounted.get(purchase, 0) - 1
+
+    def count(self) -> None:
+        """Add to the sums what the rows have changed by. Before every commit, in its transaction."""
+        if not self.uncounted:
+            return
+        totals: dict[str, list[int]] = {}
+        for purchase, more in self.uncounted.items():
+            if more:
+                before = totals.get(purchase.currency) or [0] * 8
+                totals[purchase.currency] = [
+                    total + more * term for total, term in zip(before, _terms(purchase), strict=True)
+                ]
+        self.uncounted.clear()
+        for currency, terms in totals.items():
+            self.write(_COUNT, (currency, *terms))
+
+
+def _terms(purchase: Purchase) -> tuple[int, ...]:
+    """What a row is to each of the sums, in their order."""
+    estimate = purchase.actual is None
+    known = (purchase.expected if estimate else purchase.actual) or 0
+    most = purchase.worst if estimate else purchase.actual
+    return (
+        1,
+        known if purchase.ended else 0,
+        known if purchase.ended and estimate else 0,
+        0 if purchase.ended else purchase.worst or 0,
+        most or 0,
+        purchase.seconds or 0,
+        most is None,
+        purchase.seconds is None,
+    )

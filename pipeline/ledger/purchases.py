@@ -1,7 +1,7 @@
 """What the attempts of a folder cost: one row for each that was bought or may have been, and their sums.
 
 The sums are kept in the transaction of each change, so that a million attempts are summed up by one look. Every row is
-written by a function of this module, which tells the connection what it changed; `count` adds that up before a commit.
+written by a function of this module, which tells the connection what it changed, which is added up before a commit.
 """
 
 import sqlite3
@@ -122,49 +122,6 @@ def _counted_anew(connection: LedgerConnection, attempt: Attempt, now: Purchase)
     attempt.purchase = now
 
 
-_COUNT = """
-    INSERT INTO spending (currency, tasks, spent, estimated, reserved, at_most, seconds, unpriced, unmeasured)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (currency) DO UPDATE SET tasks = tasks + excluded.tasks, spent = spent + excluded.spent,
-        estimated = estimated + excluded.estimated, reserved = reserved + excluded.reserved,
-        at_most = at_most + excluded.at_most, seconds = seconds + excluded.seconds,
-        unpriced = unpriced + excluded.unpriced, unmeasured = unmeasured + excluded.unmeasured
-"""
-
-
-def count(connection: LedgerConnection) -> None:
-    """Add to the sums what the rows have changed by. Before every commit, in its transaction."""
-    if not connection.uncounted:
-        return
-    totals: dict[str, list[int]] = {}
-    for purchase, more in connection.uncounted.items():
-        if more:
-            before = totals.get(purchase.currency) or [0] * 8
-            totals[purchase.currency] = [
-                total + more * term for total, term in zip(before, _terms(purchase), strict=True)
-            ]
-    connection.uncounted.clear()
-    for currency, terms in totals.items():
-        connection.write(_COUNT, (currency, *terms))
-
-
-def _terms(purchase: Purchase) -> tuple[int, ...]:
-    """What a row is to each of the sums, in their order."""
-    estimate = purchase.actual is None
-    known = (purchase.expected if estimate else purchase.actual) or 0
-    most = purchase.worst if estimate else purchase.actual
-    return (
-        1,
-        known if purchase.ended else 0,
-        known if purchase.ended and estimate else 0,
-        0 if purchase.ended else purchase.worst or 0,
-        most or 0,
-        purchase.seconds or 0,
-        most is None,
-        purchase.seconds is None,
-    )
-
-
 def cost_of(currency: str | None, expected: int | None, actual: int | None) -> Cost | None:
     """What an attempt cost, by the columns of its row; None where no price is known, or nothing was bought."""
     amount = expected if actual is None else actual
@@ -190,7 +147,7 @@ _WAITING = """
 
 def spending(connection: LedgerConnection) -> list[Spending]:
     """What all attempts came to, by currency, those of this group included."""
-    count(connection)
+    connection.count()
     return overview.spending(connection)
 
 

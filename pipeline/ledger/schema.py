@@ -399,13 +399,12 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All of the block or nothing of it."""
     from pipeline.ledger.connection import LedgerConnection  # who only looks does without
-    from pipeline.ledger.purchases import count
 
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         if isinstance(connection, LedgerConnection):
-            count(connection)
+            connection.count()
         connection.execute("COMMIT")
     except BaseException:
         if isinstance(connection, LedgerConnection):

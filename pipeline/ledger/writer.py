@@ -19,7 +19,6 @@ from threading import Thread
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pipeline.core.errors import LedgerError
-from pipeline.ledger import purchases
 from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.faults import translated
 from pipeline.ledger.results import RESULTS_NAME, ResultsFile, refuse_orphans
@@ -68,7 +67,7 @@ class _GroupWriter:
             with translated(self._ledger_path):
                 self._connection.execute("BEGIN IMMEDIATE")
                 answers = self._answers(group)
-                purchases.count(self._connection)
+                self._connection.count()
                 self._results.remember_if_due(self._connection)
                 self._commit()
         except LedgerError as error:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+import pprint
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -108,6 +109,11 @@ def test_dataclasses_take_a_value_for_their_own_when_they_are_asked() -> None:
     assert [field.name for field in dataclasses.fields(Named)] == ["x", "y", "said", "name"]
     assert dataclasses.replace(Point(1), y=5) == Point(1, 5)
     assert dataclasses.asdict(Asked(what="a")) == {"what": "a", "times": 1}
+
+
+def test_a_value_is_shown_as_itself_when_it_is_printed_prettily() -> None:
+    """`pprint`, and pytest with it, look at how a data class was made."""
+    assert pprint.pformat([Point(1), Asked(what="a")]) == "[Point(x=1, y=2, said={}), Asked(what='a', times=1)]"
 
 
 def test_msgspec_reads_what_it_has_written_when_it_meets_a_value() -> None:

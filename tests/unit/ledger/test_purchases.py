@@ -56,7 +56,7 @@ def cost_on_line(connection: sqlite3.Connection) -> purchases.Cost | None:
 
 def spent(connection: sqlite3.Connection) -> Spending:
     """What was spent, where it is in one currency."""
-    (one,) = overview.spending(connection)
+    (one,) = purchases.spending(connection)
     return one
 
 
@@ -80,10 +80,10 @@ def test_nothing_was_spent_when_the_request_surely_made_nothing(connection: sqli
     """An attempt that is withdrawn or refused leaves no trace in the sums."""
     buy()
     transitions.withdraw(connection, "wave-01", 3.0)
-    assert overview.spending(connection) == []
+    assert purchases.spending(connection) == []
     intend(connection)
     transitions.refused(connection, RUN, "wave-01", FAILURE, 4.0)
-    assert overview.spending(connection) == []
+    assert purchases.spending(connection) == []
 
 
 def test_an_attempt_counts_once_when_its_try_was_in_doubt(connection: sqlite3.Connection, buy: Any) -> None:
@@ -212,7 +212,7 @@ def test_attempts_are_priced_when_their_price_becomes_known(connection: sqlite3.
 
     assert purchases.price(connection, quote) == 2
     assert asked == ["a", "b", "c"]
-    unknown, known = overview.spending(connection)
+    unknown, known = purchases.spending(connection)
     assert (known.tasks, known.at_most) == (2, 2_880_000)
     assert (unknown.tasks, unknown.unpriced, unknown.unmeasured, unknown.seconds) == (2, 2, 1, 5000)
 
@@ -240,7 +240,7 @@ def test_the_sums_are_those_of_the_rows_whatever_happens(connection: sqlite3.Con
     quotes = [QUOTE, UNKNOWN, None, Quote("k", "m", currency="EUR", expected=5, worst=None)]
     for _ in range(1000):
         step(connection, rng, rng.choice(names), rng.choice(quotes))
-    assert {one.currency: one for one in overview.spending(connection)} == summed_up(connection)
+    assert {one.currency: one for one in purchases.spending(connection)} == summed_up(connection)
     assert len(summed_up(connection)) == 3
 
 
