@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
@@ -13,6 +12,9 @@ from pipeline.catalog.parse import LimitsByName, parse_entry, parse_limits
 from pipeline.catalog.twin import ids_in, load_twin, load_unread, read_entry
 from pipeline.catalog.wording import did_you_mean, listed, plain, shown
 from pipeline.catalog.written import OtherRow, PriceListRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _OTHER_IDS = {
     "withdrawn": "was withdrawn by the vendor",
@@ -51,7 +53,7 @@ class Catalog:
         """What is known of ids that no entry has."""
 
     @classmethod
-    def load(cls, extra: Path | None = None) -> "Catalog":
+    def load(cls, extra: "Path | None" = None) -> "Catalog":
         """The catalog that ships with the package, with a file of the user's own merged onto it.
 
         Raises `SettingsError` with every problem of that file, each with its line.
@@ -134,7 +136,7 @@ def _unread(entry: Raw, limits: LimitsByName, prices: PriceListRow) -> Unread:
     return Unread(ids_in(entry), lambda: parse_entry(read_entry(entry), limits, prices.last_change, prices.source))
 
 
-def _extended(path: Path) -> Catalog:
+def _extended(path: "Path") -> Catalog:
     """The user's new entries are asked first, so that they may share an id with an entry of ours."""
     from pipeline.catalog.own import read_own
 

@@ -3,14 +3,19 @@
 After a change of models.yaml, `python -m pipeline.catalog` writes models.json anew.
 """
 
-from pathlib import Path
+import os
 
 import msgspec
 
 from pipeline.catalog.written import CatalogRow, EntryRow, LimitsRow, OtherRow, ProvenanceRow
 
-TWIN = Path(__file__).with_name("models.json")
+TWIN = os.path.join(os.path.dirname(__file__), "models.json")  # noqa: PTH118, PTH120 - pathlib is slow to import
 _MEMBERS = ("schema_version", *CatalogRow.__struct_fields__)
+
+
+def _written() -> bytes:
+    with open(TWIN, "rb") as file:  # noqa: PTH123 - as above
+        return file.read()
 
 
 class UnreadCatalog(msgspec.Struct):
@@ -28,7 +33,7 @@ class _Title(msgspec.Struct):
 
 def load_unread() -> UnreadCatalog:
     """For who needs a few of its entries: looking over them takes a tenth of reading them."""
-    return msgspec.json.decode(TWIN.read_bytes(), type=UnreadCatalog)
+    return msgspec.json.decode(_written(), type=UnreadCatalog)
 
 
 def ids_in(entry: msgspec.Raw) -> tuple[str, ...]:
@@ -43,7 +48,7 @@ def read_entry(entry: msgspec.Raw) -> EntryRow:
 
 def load_twin() -> CatalogRow:
     """The catalog that ships with the package, read whole."""
-    return msgspec.json.decode(TWIN.read_bytes(), type=CatalogRow)
+    return msgspec.json.decode(_written(), type=CatalogRow)
 
 
 def twin_of(text: str) -> bytes:

@@ -25,7 +25,7 @@ def identity_of(source: Source) -> str | None:
     program = _program(_libraries(source.kind))
     if program is None:
         return None
-    digest = sha256(_joined((program, source.kind, source.file, str(source.folder))))
+    digest = sha256(_joined((program, source.kind, source.file, source.folder)))
     with source.open() as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct
@@ -19,6 +18,8 @@ from pipeline.manifest.source import Kind, Source, source_of
 from pipeline.manifest.uniques import Uniques, mark, name_of, names_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.settings import Layer
 
 
@@ -49,7 +50,7 @@ class _Seen(Struct, frozen=True):
     variant: str
 
 
-def open_manifest(path: str | Path) -> "Manifest":
+def open_manifest(path: "str | Path") -> "Manifest":
     """Open a manifest: `.yaml`, `.yml`, `.csv`, `.jsonl`, `.ndjson`, or `-` for standard input.
 
     Standard input is spooled to an unnamed temporary file, because a manifest is read twice. Its format is taken
@@ -131,11 +132,13 @@ class Manifest:
         """
         if not (config or self.run or flags or any(name.startswith("PIPELINE_") for name in os.environ)):
             return  # before the settings are imported, because nothing is set
+        from pathlib import Path
+
         from pipeline.settings import Layer, environment_layer, judging_settings
 
         own = dict(self.run)
         if isinstance(own.get("catalog"), str):
-            own["catalog"] = str(self._source.folder / own["catalog"])
+            own["catalog"] = os.path.join(self._source.folder, own["catalog"])  # noqa: PTH118 - as there
         run = Layer(f"{self.file}: run", own, in_manifest=True)
         chosen = judging_settings(*([config] if config else []), run, environment_layer(), Layer("flags", flags))
         catalog = Catalog.load(Path(chosen.catalog) if chosen.catalog else None)

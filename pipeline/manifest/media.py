@@ -6,7 +6,6 @@ import os
 import re
 import stat
 from collections import OrderedDict
-from pathlib import Path
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -69,11 +68,17 @@ class MediaError(ValueError):
     """A local file that cannot be sent; the message says why."""
 
 
+def _absolute(folder: str, text: str) -> str:
+    from pathlib import Path  # which URLs do without
+
+    return str((Path(folder) / text).absolute())
+
+
 class MediaReader:
     """Judges media values; reads and hashes the local files among them."""
 
-    def __init__(self, folder: Path) -> None:
-        self._absolute = functools.lru_cache(REMEMBERED)(lambda text: str((folder / text).absolute()))
+    def __init__(self, folder: str) -> None:
+        self._absolute = functools.lru_cache(REMEMBERED)(functools.partial(_absolute, folder))
         self._known: OrderedDict[tuple[int | str, ...], _Content] = OrderedDict()
 
     def judge(self, value: MediaValue) -> Judgement:

@@ -2,13 +2,13 @@
 
 import codecs
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import Struct
 
@@ -16,6 +16,9 @@ from pipeline.catalog import did_you_mean, plain
 from pipeline.core.errors import ManifestError, Problem
 from pipeline.core.patterns import pattern
 from pipeline.manifest.rows import BrokenFileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LONGEST_LINE = 32_000_000
 """Bytes of one line, and of one value of a YAML file: more than the largest media value (28 MB) needs."""
@@ -47,10 +50,10 @@ class Source(Struct, frozen=True):
     """The stem of the file's name, `stdin` for standard input."""
     file: str
     """As the user named it, for messages."""
-    folder: Path
+    folder: str
     """Where relative paths of local files start."""
     kind: Kind
-    path: Path | None
+    path: str | None
     spool: BinaryIO | None = None
     """An unnamed temporary file with what came through standard input."""
 
@@ -63,7 +66,7 @@ class Source(Struct, frozen=True):
             yield self.spool
             return
         assert self.path is not None  # noqa: S101  # a source has a path or a spool
-        with _opened(self.path, self.file) as stream:
+        with _opened(self.path) as stream:
             _skip_mark(stream)
             yield stream
 
@@ -73,16 +76,19 @@ class Source(Struct, frozen=True):
             self.spool.close()
 
 
-def source_of(path: str | Path) -> Source:
+def source_of(path: "str | Path") -> Source:
     """The source that a command-line argument names; `-` is standard input. Raises `ManifestError`."""
     if str(path) == "-":
         return _standard_input(sys.stdin.buffer)
-    file, path = str(path), Path(path)
+    file = str(path)
     if "\0" in file:
         raise _refused(file, "no file can have this name: it contains a NUL character")
-    with _opened(path, file):
+    with _opened(file):
         pass
-    return Source(path.stem, file, path.absolute().parent, _kind_of(path, file), path)
+    stem, suffix = os.path.splitext(os.path.basename(file))
+    around = os.path.dirname(file)
+    folder = os.path.join(os.getcwd(), around) if around else os.getcwd()
+    return Source(stem, file, folder, _kind_of(suffix.lower(), file), file)
 
 
 def _standard_input(stream: BinaryIO) -> Source:
@@ -92,7 +98,7 @@ def _standard_input(stream: BinaryIO) -> Source:
     spool = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the manifest, which closes it
     shutil.copyfileobj(stream, spool)
     spool.seek(0)
-    return Source(STDIN, STDIN, Path.cwd(), sniff(spool.read(65_536)), None, spool)
+    return Source(STDIN, STDIN, os.getcwd(), sniff(spool.read(65_536)), None, spool)
 
 
 def sniff(beginning: bytes) -> Kind:
@@ -109,8 +115,7 @@ def sniff(beginning: bytes) -> Kind:
     return Kind.CSV if _CSV_HEADER.fullmatch(first) else Kind.YAML
 
 
-def _kind_of(path: Path, file: str) -> Kind:
-    suffix = path.suffix.lower()
+def _kind_of(suffix: str, file: str) -> Kind:
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
     if suffix == ".json":
@@ -125,15 +130,15 @@ def _refused(file: str, message: str) -> ManifestError:
 
 
 @contextmanager
-def _opened(path: Path, file: str) -> Iterator[BinaryIO]:
+def _opened(file: str) -> Iterator[BinaryIO]:
     try:
-        if path.is_dir():
+        if os.path.isdir(file):
             raise _refused(file, "is a directory; name the manifest file in it")
-        if path.exists() and not path.is_file():
+        if os.path.exists(file) and not os.path.isfile(file):
             raise _refused(file, "is not a regular file; write - to read from standard input")
-        stream = path.open("rb")
+        stream = open(file, "rb")  # noqa: SIM115 - closed below
     except FileNotFoundError as exc:
-        raise _refused(file, f"there is no such file{_sibling(path)}") from exc
+        raise _refused(file, f"there is no such file{_sibling(file)}") from exc
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise _refused(file, f"cannot be read: {reason}; check the name and its permissions") from exc
@@ -141,12 +146,12 @@ def _opened(path: Path, file: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _sibling(path: Path) -> str:
+def _sibling(file: str) -> str:
     try:
-        names = [one.name for one in path.absolute().parent.iterdir() if one.suffix.lower() in SUFFIXES]
+        names = [name for name in os.listdir(os.path.dirname(file) or ".") if name.lower().endswith(tuple(SUFFIXES))]
     except OSError:
         return "; neither is its folder, or it cannot be read"
-    return did_you_mean(path.name, names) or "; check the name"
+    return did_you_mean(os.path.basename(file), names) or "; check the name"
 
 
 def _skip_mark(stream: BinaryIO) -> None:

@@ -38,7 +38,20 @@ LOOKED_UP = WORDS | {
     "pipeline.folder",
 }
 OVERVIEW = {f"pipeline.ledger.{name}" for name in ("faults", "overview", "schema")}
-LIBRARIES = ("dataclasses", "hashlib", "json", "msgspec", "yaml", "sqlite3", "filelock", "imagesize", *HEAVY, *SLOW)
+LIBRARIES = (
+    "dataclasses",
+    "hashlib",
+    "json",
+    "msgspec",
+    "pathlib",
+    "urllib.parse",
+    "yaml",
+    "sqlite3",
+    "filelock",
+    "imagesize",
+    *HEAVY,
+    *SLOW,
+)
 JOB = '{"id": "a", "input": {"image_url": "https://example.com/a.jpg", "prompt": "p"}}'
 MANIFESTS = {
     "m.jsonl": f"{JOB}\n",
@@ -152,7 +165,7 @@ def test_no_other_command_is_imported_when_one_is_asked_for_help(tmp_path: Path,
     ours, libraries = everything_imported(tmp_path, name, "--help")
     shared = {"pipeline.cli.conducting", "pipeline.cli.options"}
     assert ours - WORDS - shared == {f"pipeline.cli.{name}"}
-    assert libraries == set()
+    assert libraries <= {"pathlib", "urllib.parse"}
 
 
 @pytest.mark.parametrize(("manifest", "library"), [("m.jsonl", "jsonl"), ("m.csv", "csv"), ("m.yaml", "yaml")])
@@ -174,7 +187,7 @@ def test_a_plan_does_without_events_and_enrolment_when_no_row_has_changed(tmp_pa
     (tmp_path / "m.jsonl").write_text(MANIFESTS["m.jsonl"])
     ours, libraries = everything_imported(tmp_path, "plan", "m.jsonl")
     assert not ours & {"pipeline.core.events", "pipeline.ledger.enrolment", "pipeline.ledger.transitions"}
-    assert libraries == {"hashlib", "json", "msgspec", "sqlite3"}
+    assert libraries == {"hashlib", "json", "msgspec", "pathlib", "sqlite3", "urllib.parse"}
 
 
 async def test_only_the_reading_of_a_ledger_is_imported_when_status_is_asked_for(tmp_path: Path) -> None:
@@ -184,7 +197,7 @@ async def test_only_the_reading_of_a_ledger_is_imported_when_status_is_asked_for
     ours, libraries = everything_imported(tmp_path, "status", ".")
     assert rooms(ours - LOOKED_UP) == {"ledger", "views"}
     assert {name for name in ours if inside(name, "ledger")} == OVERVIEW
-    assert libraries == {"sqlite3"}
+    assert libraries == {"pathlib", "sqlite3", "urllib.parse"}
 
 
 def test_garbage_is_hardly_looked_for_when_a_small_command_runs(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def test_own_example_passes_when_it_is_checked(entry):
 
 def test_twin_is_equal_when_the_catalog_changes():
     """models.json is what `python -m pipeline.catalog` makes of models.yaml."""
-    assert TWIN.read_bytes() == twin_of(TWIN.with_suffix(".yaml").read_text(encoding="utf-8"))
+    twin = Path(TWIN)
+    assert twin.read_bytes() == twin_of(twin.with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
 def test_shipped_catalog_passes_its_own_audit_when_it_is_looked_at():
