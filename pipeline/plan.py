@@ -254,7 +254,7 @@ class _Reading:
             objection=objection(self._caps, self._figures, self._spending or ()),
             spending=self._spending,
             time=self._time(),
-            disk=_disk(self._figures, self._reader.mean_bytes() if self._reader else None),
+            disk=_disk(self._figures, self._reader.mean_bytes() if self._reader and self._figures.counts else None),
             prices_as_of=self._quoter.as_of,
             warnings=warnings,
         )

@@ -125,7 +125,8 @@ def _data_class(kind: _Kind) -> Any:
     hints: dict[str, Any] = {}
     for one in reversed(kind.__mro__):
         hints |= get_annotations(one) if isinstance(one, _Kind) else {}
-    body: dict[str, Any] = {"__annotations__": {name: hints[name] for name in kind._names}}
+    # Without a docstring the module that makes data classes would write one, which is slow.
+    body: dict[str, Any] = {"__doc__": "…", "__annotations__": {name: hints[name] for name in kind._names}}
     for name, default in kind._defaults.items():
         body[name] = field(default_factory=default.make) if isinstance(default, _Factory) else default
     return dataclass(init=False, repr=False, eq=False, kw_only=kind._only_named)(type("", (), body))
