@@ -103,7 +103,7 @@ class JobQueue:
         return None
 
     async def _read(self) -> Record | None:
-        lane = None if self._first else await self._next_lane()
+        lane = None if self._first else self._same_lane() or await self._next_lane()
         if self._first:  # also what was handed back while the ledger was asked
             return self._first.popleft()
         if lane is not None:
@@ -113,12 +113,17 @@ class JobQueue:
 
     # -- whose turn it is -------------------------------------------------------------------------------------------
 
+    def _same_lane(self) -> "_Lane | None":
+        """The only lane, while it has jobs that have been read: nothing is to be chosen then."""
+        lanes = self._leading
+        return lanes[0] if len(lanes) == 1 and lanes[0].ahead and self._since_ranked < _LOOK_AGAIN else None
+
     async def _next_lane(self) -> "_Lane | None":
         """The lane of the next job: of those that lead, the one whose job stands first in the manifest."""
         if self._lanes is None:
             self._lanes = await self._open_lanes()
         ready = await _filled(self._leading)
-        if not ready or (self._since_ranked >= _LOOK_AGAIN and len(self._lanes) > 1):
+        if not ready or self._since_ranked >= _LOOK_AGAIN:
             ready = self._leading = await self._rank(self._lanes)
         return min(ready, key=_Lane.position, default=None)
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
@@ -143,7 +144,7 @@ class ModelVerseClient:
 
     async def submit(self, job: Job, body: Body) -> Task:
         """Send the paid request exactly once and return the accepted task; errors as in `core.ports.Service`."""
-        headers = {**self._traits_for(job).headers, "Content-Type": "application/json"}
+        headers = {**self._traits_for(job).headers, hdrs.CONTENT_TYPE: "application/json"}
         size, url = body.size, self._url(Call.SUBMIT, self.base_url)
         data = body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body)
         answer = await self._exchange(Call.SUBMIT, "POST", url, headers, data, uploading=size / _SLOWEST_UPLOAD)
@@ -179,10 +180,10 @@ class ModelVerseClient:
                 total=None, connect=self._settings.connect_timeout, sock_connect=None, sock_read=None
             ),  # the rest is watched over by `Ceilings`: the library sets two timers for each answer
             headers={
-                "Authorization": self._authorization,
-                "User-Agent": f"video-batch-pipeline/{__version__}",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
+                hdrs.AUTHORIZATION: self._authorization,
+                hdrs.USER_AGENT: f"video-batch-pipeline/{__version__}",
+                hdrs.ACCEPT: "application/json",
+                hdrs.ACCEPT_ENCODING: "identity",
             },
             middlewares=(self._sent_once(call),),
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -149,7 +150,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
-            headers={"User-Agent": f"video-batch-pipeline/{__version__}", "Accept-Encoding": "identity"},
+            headers={hdrs.USER_AGENT: f"video-batch-pipeline/{__version__}", hdrs.ACCEPT_ENCODING: "identity"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout),
             max_line_size=_LONGEST_FIELD,
             max_field_size=_LONGEST_FIELD,
