@@ -1,25 +1,21 @@
 """The connection that writes a ledger, and what it remembers of its own writing."""
 
 import sqlite3
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-_MOST = 4096
-"""Attempts that are remembered; the oldest are forgotten first."""
-_LIGHT = 4096
+_MOST = 20_000
+"""Attempts that are remembered, of those that are under way: some 15 MB. The oldest are forgotten first."""
+_LIGHT = 2048
 """Characters of a job's `spec` up to which its attempt is: pictures that stand in a manifest are in there."""
 
 
-class Purchase(NamedTuple):
-    """What a row of `purchases` adds to the sums; amounts are in millionths, seconds in thousandths."""
+Purchase = tuple[str, int | None, int | None, int | None, int | None, int]
+"""What a row of `purchases` adds to the sums: currency, expected, worst and actual amount, seconds, whether it ended.
 
-    currency: str
-    expected: int | None
-    worst: int | None
-    actual: int | None
-    seconds: int | None
-    ended: int
+Amounts are in millionths, seconds in thousandths. A bare tuple: each step of an attempt makes and counts one.
+"""
 
 
 class Attempt(msgspec.Struct, gc=False):
@@ -93,13 +89,9 @@ class LedgerConnection(sqlite3.Connection):
 
     # -- what attempts cost
 
-    def bought(self, purchase: Purchase) -> None:
-        """A row of `purchases` was written."""
-        self.uncounted[purchase] = self.uncounted.get(purchase, 0) + 1
-
-    def unbought(self, purchase: Purchase) -> None:
-        """A row of `purchases` is no longer there, or no longer what it was."""
-        self.uncounted[purchase] = self.uncounted.get(purchase, 0) - 1
+    def bought(self, purchase: Purchase, more: int = 1) -> None:
+        """So many more rows of the kind are in `purchases`; -1 where one is gone, or no longer what it was."""
+        self.uncounted[purchase] = self.uncounted.get(purchase, 0) + more
 
     def count(self) -> None:
         """Add to the sums what the rows have changed by. Before every commit, in its transaction."""
@@ -108,27 +100,26 @@ class LedgerConnection(sqlite3.Connection):
         totals: dict[str, list[int]] = {}
         for purchase, more in self.uncounted.items():
             if more:
-                before = totals.get(purchase.currency) or [0] * 8
-                totals[purchase.currency] = [
-                    total + more * term for total, term in zip(before, _terms(purchase), strict=True)
-                ]
+                before = totals.get(purchase[0]) or [0] * 8
+                terms = zip(before, _terms(purchase), strict=True)
+                totals[purchase[0]] = [total + more * term for total, term in terms]
         self.uncounted.clear()
-        for currency, terms in totals.items():
-            self.write(_COUNT, (currency, *terms))
+        for currency, changes in totals.items():
+            self.write(_COUNT, (currency, *changes))
 
 
 def _terms(purchase: Purchase) -> tuple[int, ...]:
     """What a row is to each of the sums, in their order."""
-    estimate = purchase.actual is None
-    known = (purchase.expected if estimate else purchase.actual) or 0
-    most = purchase.worst if estimate else purchase.actual
+    _, expected, worst, actual, seconds, ended = purchase
+    known = (expected if actual is None else actual) or 0
+    most = worst if actual is None else actual
     return (
         1,
-        known if purchase.ended else 0,
-        known if purchase.ended and estimate else 0,
-        0 if purchase.ended else purchase.worst or 0,
+        known if ended else 0,
+        known if ended and actual is None else 0,
+        0 if ended else worst or 0,
         most or 0,
-        purchase.seconds or 0,
+        seconds or 0,
         most is None,
-        purchase.seconds is None,
+        seconds is None,
     )

@@ -23,6 +23,7 @@ from pipeline.ledger.writer import Committer, InlineCommitter
 
 AnyCommitter = Committer | InlineCommitter
 
+_UNTOLD = Actual()
 _COMMITTERS: dict[str, Callable[[Path], AnyCommitter]] = {"thread": Committer, "inline": InlineCommitter}
 
 
@@ -242,7 +243,7 @@ class Ledger:
         self, job_id: str, report: TaskReport, at: float, actual: Actual | None = None
     ) -> asyncio.Future[None]:
         """running → fetching: the task ended well, and came to what its usage says."""
-        return self._enqueue(transitions.finished, job_id, report, at, actual or Actual())
+        return self._enqueue(transitions.finished, job_id, report, at, actual or _UNTOLD)
 
     def task_failed(self, job_id: str, report: TaskReport | None, failure: Failure, at: float) -> asyncio.Future[None]:
         """running → failed: the task ended badly."""

@@ -56,15 +56,16 @@ _FORGET = "DELETE FROM purchases WHERE job = ? AND attempt = ?"
 _DOUBT = "UPDATE purchases SET doubted = 1 WHERE job = ? AND attempt = ?"
 _SETTLE = "UPDATE purchases SET currency = ?, actual = ?, seconds = ?, ended = 1 WHERE job = ? AND attempt = ?"
 _CLOSE = "UPDATE purchases SET ended = 1 WHERE job = ? AND attempt = ?"
-_UNTOLD = Purchase("", None, None, None, None, 0)
+_UNTOLD: Purchase = ("", None, None, None, None, 0)
 
 
 def buy(connection: LedgerConnection, seq: int, attempt: int, quote: Quote | None) -> Purchase:
     """An attempt may be bought from now on; an attempt that is tried again keeps its row, at the newer price."""
     if quote is None:
-        purchase, written = _UNTOLD, connection.write(_BUY_UNTOLD, (seq, attempt)).rowcount
+        purchase = _UNTOLD
+        written = connection.write(_BUY_UNTOLD, (seq, attempt)).rowcount
     else:
-        purchase = Purchase(quote.currency, quote.expected, quote.worst, None, quote.longest, 0)
+        purchase = (quote.currency, quote.expected, quote.worst, None, quote.longest, 0)
         known = (quote.currency, quote.expected, quote.worst, quote.longest)
         written = connection.write(_BUY, (seq, attempt, *known)).rowcount
     if not written:
@@ -76,10 +77,10 @@ def buy(connection: LedgerConnection, seq: int, attempt: int, quote: Quote | Non
 def _price_anew(connection: LedgerConnection, seq: int, attempt: int, now: Purchase) -> Purchase:
     """What a row becomes at a newer price; the caller counts it."""
     *facts, _doubted = connection.execute(_FOUND, (seq, attempt)).fetchone()
-    before = Purchase(*facts)
-    connection.unbought(before)
-    connection.write(_PRICE, (now.currency, now.expected, now.worst, now.seconds, seq, attempt))
-    return now._replace(actual=before.actual, ended=before.ended)
+    connection.bought(tuple(facts), -1)
+    currency, expected, worst, _, seconds, _ = now
+    connection.write(_PRICE, (currency, expected, worst, seconds, seq, attempt))
+    return currency, expected, worst, facts[3], seconds, facts[5]
 
 
 def take_back(connection: LedgerConnection, seq: int, attempt: int, *, doubted: bool = False) -> None:
@@ -92,34 +93,34 @@ def take_back(connection: LedgerConnection, seq: int, attempt: int, *, doubted: 
         connection.write(_DOUBT, (seq, attempt))
     elif not doubted_before:
         connection.write(_FORGET, (seq, attempt))
-        connection.unbought(Purchase(*facts))
+        connection.bought(tuple(facts), -1)
 
 
 def settle(connection: LedgerConnection, attempt: Attempt, actual: Actual) -> None:
     """The attempt's task ended well; what the service says of it corrects the estimate."""
-    before = attempt.purchase
-    if before is None or (actual.cost is None and actual.seconds is None):
+    if attempt.purchase is None or (actual.cost is None and actual.seconds is None):
         close(connection, attempt)
         return
-    learned = not before.currency and actual.cost is not None
-    currency = actual.currency if learned else before.currency
-    seconds = before.seconds if actual.seconds is None else actual.seconds
+    currency, expected, worst, _, seconds, _ = attempt.purchase
+    if not currency and actual.cost is not None:
+        currency = actual.currency
+    if actual.seconds is not None:
+        seconds = actual.seconds
     connection.write(_SETTLE, (currency, actual.cost, seconds, attempt.seq, attempt.number))
-    _counted_anew(connection, attempt, before._replace(currency=currency, actual=actual.cost, seconds=seconds, ended=1))
+    connection.bought(attempt.purchase, -1)
+    attempt.purchase = (currency, expected, worst, actual.cost, seconds, 1)
+    connection.bought(attempt.purchase)
 
 
 def close(connection: LedgerConnection, attempt: Attempt) -> None:
     """Nothing more becomes of the attempt: its estimate stands."""
-    if attempt.purchase is not None:
-        connection.write(_CLOSE, (attempt.seq, attempt.number))
-        _counted_anew(connection, attempt, attempt.purchase._replace(ended=1))
-
-
-def _counted_anew(connection: LedgerConnection, attempt: Attempt, now: Purchase) -> None:
-    if attempt.purchase is not None:
-        connection.unbought(attempt.purchase)
-    connection.bought(now)
-    attempt.purchase = now
+    if attempt.purchase is None:
+        return
+    connection.write(_CLOSE, (attempt.seq, attempt.number))
+    connection.bought(attempt.purchase, -1)
+    currency, expected, worst, actual, seconds, _ = attempt.purchase
+    attempt.purchase = (currency, expected, worst, actual, seconds, 1)
+    connection.bought(attempt.purchase)
 
 
 def cost_of(currency: str | None, expected: int | None, actual: int | None) -> Cost | None:
@@ -130,7 +131,7 @@ def cost_of(currency: str | None, expected: int | None, actual: int | None) -> C
 
 def cost_so_far(purchase: Purchase | None) -> Cost | None:
     """What an attempt that ends now cost."""
-    return None if purchase is None else cost_of(purchase.currency, purchase.expected, purchase.actual)
+    return None if purchase is None else cost_of(purchase[0], purchase[1], purchase[3])
 
 
 # -- questions ------------------------------------------------------------------------------------------------------
@@ -181,6 +182,6 @@ def price(connection: LedgerConnection, quote: Callable[[Job], Quote]) -> int:
             one = quote(job_of(row))
             unknown += not one.currency
             if one.currency or one.longest is not None:
-                known = Purchase(one.currency, one.expected, one.worst, None, one.longest, 0)
+                known = (one.currency, one.expected, one.worst, None, one.longest, 0)
                 connection.bought(_price_anew(connection, row["job"], row["bought"], known))
     return unknown

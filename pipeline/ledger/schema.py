@@ -373,7 +373,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA fullfsync = ON")  # macOS flushes to the medium only when asked this way
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA journal_size_limit = 67108864")  # bytes kept after a large enrolment
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")  # pages: writing the log back takes two flushes and a while
+    connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages: writing back 32 MB takes two flushes and a while
     connection.execute("PRAGMA cache_size = -16384")  # KiB
 
 

@@ -18,7 +18,7 @@ from pipeline.core.money import Actual, Quote
 from pipeline.core.values import Value
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import failure_of, to_json, well_formed
-from pipeline.ledger.connection import Attempt, LedgerConnection, Purchase
+from pipeline.ledger.connection import Attempt, LedgerConnection
 from pipeline.ledger.queries import glob
 from pipeline.ledger.results import Ending, build_line
 
@@ -131,7 +131,6 @@ def accepted(connection: LedgerConnection, job_id: str, task: Task, at: float) -
     _move(connection, _ACCEPTED, facts, job_id, "accepted")
     attempt.state, attempt.submitted_at = "running", at
     attempt.task_id, attempt.request_id = task.task_id, task.request_id
-    connection.remember(job_id, attempt)
 
 
 def refused(connection: LedgerConnection, run_id: str, job_id: str, failure: Failure, at: float) -> None:
@@ -167,7 +166,6 @@ def finished(
     _move(connection, _FINISHED, (answer, at, at, attempt.seq), job_id, "finished")
     purchases.settle(connection, attempt, actual)
     attempt.state, attempt.report = "fetching", answer
-    connection.remember(job_id, attempt)
 
 
 def task_failed(
@@ -198,7 +196,6 @@ def refreshed(connection: LedgerConnection, job_id: str, report: TaskReport, at:
     attempt, answer = _leaving(connection, job_id, JobState.FETCHING), to_json(report)
     _move(connection, _REFRESHED, (answer, at, attempt.seq), job_id, "refreshed")
     attempt.report = answer
-    connection.remember(job_id, attempt)
 
 
 def downloaded(
@@ -379,6 +376,9 @@ _END_WELL = """
 _LINE = "INSERT INTO results (job_id, attempt, line) VALUES (?, ?, ?)"
 
 
+_UNDER_WAY = frozenset({"submitting", "running", "fetching"})
+
+
 def _row(connection: LedgerConnection, sql: str, job_id: str) -> sqlite3.Row:
     """What the question finds of a job."""
     row: sqlite3.Row | None = connection.execute(sql, (job_id,)).fetchone()
@@ -388,19 +388,21 @@ def _row(connection: LedgerConnection, sql: str, job_id: str) -> sqlite3.Row:
 
 
 def _leaving(connection: LedgerConnection, job_id: str, *states: JobState) -> Attempt:
-    """The attempt of a job that is in one of `states`."""
+    """The attempt of a job that is in one of `states`, for the caller to keep up to date."""
     attempt = connection.attempt(job_id)
     if attempt is None or attempt.state not in states:
         attempt = _attempt_of(_row(connection, _ATTEMPT, job_id))
         if attempt.state not in states:
             raise _conflict(job_id, attempt.state, *states)
+        if attempt.state in _UNDER_WAY:
+            connection.remember(job_id, attempt)
     return attempt
 
 
 def _attempt_of(facts: Sequence[Any]) -> Attempt:
     attempt = Attempt(*facts[:8])
     if facts[8] is not None:
-        attempt.purchase = Purchase(*facts[8:])
+        attempt.purchase = tuple(facts[8:])
     return attempt
 
 
