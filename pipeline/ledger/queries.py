@@ -7,6 +7,7 @@ from pipeline.core.jobs import Job, JobState, Record, StoredFile
 from pipeline.core.values import Value
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import Columns, columns_of, files_of, job_of, record_of, to_json
+from pipeline.ledger.connection import Attempt, LedgerConnection
 from pipeline.ledger.purchases import Cost
 
 Page = list[tuple[int, Record]]
@@ -104,11 +105,20 @@ def record(connection: sqlite3.Connection, job_id: str) -> Record | None:
     return None if row is None else record_of(row)
 
 
-def queued(connection: sqlite3.Connection, select: str | None, after: int, limit: int, kind: str | None = None) -> Page:
+def queued(connection: LedgerConnection, select: str | None, after: int, limit: int, kind: str | None = None) -> Page:
     """Up to `limit` queued jobs after the cursor whose id matches the shell pattern, of one kind where one is named."""
     if kind is not None:
-        return _page(connection.execute(_QUEUED_OF_KIND, (kind, after, glob(select), limit)))
-    return _page(connection.execute(_QUEUED, (after, glob(select), limit)))
+        rows = connection.execute(_QUEUED_OF_KIND, (kind, after, glob(select), limit))
+    else:
+        rows = connection.execute(_QUEUED, (after, glob(select), limit))
+    return _page(_remembered(connection, rows))
+
+
+def _remembered(connection: LedgerConnection, rows: Iterable[sqlite3.Row]) -> Iterator[sqlite3.Row]:
+    """The rows of queued jobs, of which the intents are about to need this much."""
+    for row in rows:
+        connection.remember(row["job_id"], Attempt(row["seq"], row["attempt"], "queued", row["spec"]))
+        yield row
 
 
 def survey(connection: sqlite3.Connection, see: Callable[[Job], None], select: str | None, limit: int | None) -> None:

@@ -72,7 +72,7 @@ def forget(connection: LedgerConnection, key: str) -> None:
 _INTENT = """
     UPDATE jobs SET state = 'submitting', attempt = ?, owner = ?, epoch = ?, intent_at = ?, submitted_at = ?,
         body_digest = ?, base_url = ?, external_id = nullif(?, ''), moved_at = ?
-    WHERE seq = ? AND state = 'queued'
+    WHERE seq = ? AND attempt = ? AND state = 'queued'
 """
 _WITHDRAW = """
     UPDATE jobs SET state = 'queued', attempt = attempt - 1, owner = NULL, epoch = 0, intent_at = NULL,
@@ -101,15 +101,13 @@ def intent(
 
     What it may cost is on record with it; without a quote, as an unknown price.
     """
-    seq, state, before, spec = _row(connection, _WAITING, job_id)
-    if state != JobState.QUEUED:
-        raise _conflict(job_id, state, JobState.QUEUED)
-    number: int = before + 1
-    facts = (number, owner, epoch, at, at, body_digest, base_url, external_id or "", at, seq)
-    connection.write(_INTENT, facts)
-    purchase = purchases.buy(connection, seq, number, quote)
-    attempt = Attempt(seq, number, "submitting", spec, submitted_at=at, purchase=purchase)
-    connection.remember(job_id, attempt)
+    attempt = _waiting(connection, job_id)
+    number = attempt.number + 1
+    left = (attempt.seq, attempt.number)
+    facts = (number, owner, epoch, at, at, body_digest, base_url, external_id or "", at, *left)
+    _move(connection, _INTENT, facts, job_id, "begun")
+    attempt.number, attempt.state, attempt.submitted_at = number, "submitting", at
+    attempt.purchase = purchases.buy(connection, attempt.seq, number, quote)
     return number
 
 
@@ -360,7 +358,7 @@ _CAUGHT = f"""
     SELECT job_id, intent_at, {_FACTS} {_WITH_COST}
     WHERE state = 'submitting' AND external_id IS NULL ORDER BY seq LIMIT 1
 """
-_WAITING = "SELECT seq, state, attempt, spec FROM jobs WHERE job_id = ?"
+_WAITING = "SELECT seq, attempt, state, spec FROM jobs WHERE job_id = ?"
 _STATE = "SELECT state FROM jobs WHERE job_id = ?"
 _DOUBT = "SELECT failure_stage, failure_code, failure_message, failure_status FROM jobs WHERE job_id = ?"
 _END_BADLY = """
@@ -396,6 +394,17 @@ def _leaving(connection: LedgerConnection, job_id: str, *states: JobState) -> At
             raise _conflict(job_id, attempt.state, *states)
         if attempt.state in _UNDER_WAY:
             connection.remember(job_id, attempt)
+    return attempt
+
+
+def _waiting(connection: LedgerConnection, job_id: str) -> Attempt:
+    """A queued job with the attempts that it has had; its page of the queue was mostly read a moment ago."""
+    attempt = connection.attempt(job_id)
+    if attempt is None or attempt.state != JobState.QUEUED:
+        attempt = Attempt(*_row(connection, _WAITING, job_id))
+        if attempt.state != JobState.QUEUED:
+            raise _conflict(job_id, attempt.state, JobState.QUEUED)
+        connection.remember(job_id, attempt)
     return attempt
 
 

@@ -57,10 +57,11 @@ _GROUP = (
 METHOD = (
     "A thousand writers lead jobs from the queue to their end; each waits until its step (intent, task id, end of the "
     "task, end of the download) is on the disk before it takes the next one, and they begin at different steps. They "
-    "take their jobs in the order of enrolment, so that rows that are led at the same time are neighbours, as in a "
-    "run. The peer makes the same statements in a transaction for each step, on one thread; the floor appends a JSON "
-    "line for each step and flushes whatever has gathered. Task ids alone are steps of one statement: every intent is "
-    "there before the clock runs. A flush that costs 2 ms more is made by a preloaded library."
+    "take their jobs in the order of enrolment, so that rows that are led at the same time are neighbours, and the "
+    "pages of the queue were read before, as in a run. The peer makes the same statements in a transaction for each "
+    "step, on one thread; the floor appends a JSON line for each step and flushes whatever has gathered. Task ids "
+    "alone are steps of one statement: every intent is there before the clock runs. A flush that costs 2 ms more is "
+    "made by a preloaded library."
 )
 
 

@@ -26,7 +26,7 @@ from threading import Thread
 from typing import Any
 
 from pipeline.core.jobs import Job, Source, StoredFile, Task, TaskReport, TaskState
-from pipeline.ledger import Ledger, enrolment, transitions
+from pipeline.ledger import Ledger, enrolment, queries, transitions
 from pipeline.ledger.schema import open_for_writing, transaction
 
 HOST = "https://api.example.com"
@@ -38,6 +38,8 @@ REPORT = TaskReport(
     finish_time=1_700_000_050.0,
     usage={"duration": 5},
 )
+PAGE = 500
+"""Rows of the queue that are read at a time before the clock runs, as a run reads them before their intents."""
 STEPS = ("intent", "accepted", "finished", "downloaded")
 
 Step = Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -106,6 +108,9 @@ async def drive(steps: list[Step], writers: int, jobs: int, *, ids_only: bool) -
 async def with_ledger(folder: Path, writers: int, jobs: int, *, ids_only: bool) -> dict[str, float]:
     async with await Ledger.open(folder, run_id="benchmark", at=1.0) as ledger:
         await ledger.enroll(map(make_job, range(writers * jobs)), "error", 1.0)
+        cursor = 0
+        while page := await ledger.queued(after=cursor, limit=PAGE):
+            cursor = page[-1][0]
 
         def step_of(name: str) -> Step:
             method = getattr(ledger, name)
@@ -122,6 +127,9 @@ async def with_transactions(folder: Path, writers: int, jobs: int, *, ids_only: 
         def enroll() -> None:
             with transaction(one):
                 enrolment.enroll(one, map(make_job, range(writers * jobs)), "error", 1.0)
+                cursor = 0
+                while page := queries.queued(one, None, cursor, PAGE):
+                    cursor = page[-1][0]
 
         def write(name: str, job_id: str, facts: dict[str, Any]) -> None:
             with transaction(one):

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.core.jobs import Failure, Job, JobState, Stage, StoredFile, Task, TaskReport, TaskState
 from pipeline.core.money import Actual, Quote
-from pipeline.ledger import LedgerConflictError, enrolment, transitions
+from pipeline.ledger import LedgerConflictError, enrolment, queries, transitions
 from pipeline.ledger import connection as module
 from pipeline.ledger.connection import Attempt, LedgerConnection
 from pipeline.ledger.schema import open_for_writing
@@ -75,6 +75,8 @@ def test_steps_leave_the_same_bytes_when_nothing_is_remembered(seed: int, tmp_pa
         with closing(open_for_writing(tmp_path / str(forgetful))) as ledger:
             enrolment.enroll(ledger, [make_job(name) for name in names], "error", 1.0)
             for number in range(1000):
+                if rng.random() < 0.3:
+                    queries.queued(ledger, None, rng.randrange(9), 5)
                 if forgetful:
                     ledger.forget_all()
                 step(ledger, rng, rng.choice(names), 2.0 + number)
@@ -104,3 +106,17 @@ def test_oldest_attempts_are_forgotten_when_there_are_many(
     connection.remember("heavy", Attempt(9, 1, "running", "x" * 5000))
     known = {name for name in ("j0", "j1", "j2", "j3", "j4", "heavy") if connection.attempt(name)}
     assert known == {"j2", "j3", "j4"}
+
+
+def test_no_attempt_begins_when_the_queue_is_remembered_wrongly(
+    connection: LedgerConnection, bring_to: BringTo
+) -> None:
+    """The number of an attempt is the file's: a queue that was read too long ago gives no second first attempt."""
+    bring_to(connection, JobState.UNKNOWN)
+    transitions.resolve_resubmit(connection, "wave-01", 5.0)
+    before = list(connection.iterdump())
+    connection.remember("wave-01", Attempt(1, 0, "queued", "{}"))
+    with pytest.raises(LedgerConflictError, match="is queued and cannot be begun"):
+        transitions.intent(connection, "wave-01", HOST, "d", 6.0, "local", 0)
+    assert list(connection.iterdump()) == before
+    assert transitions.intent(connection, "wave-01", HOST, "d", 7.0, "local", 0) == 2
