@@ -1,6 +1,8 @@
 """The connection that writes a ledger, and what it remembers of its own writing."""
 
 import sqlite3
+from functools import lru_cache
+from operator import add
 from typing import Any
 
 import msgspec
@@ -100,16 +102,17 @@ class LedgerConnection(sqlite3.Connection):
         totals: dict[str, list[int]] = {}
         for purchase, more in self.uncounted.items():
             if more:
-                before = totals.get(purchase[0]) or [0] * 8
-                terms = zip(before, _terms(purchase), strict=True)
-                totals[purchase[0]] = [total + more * term for total, term in terms]
+                changes = [more * term for term in _terms(purchase)]
+                before = totals.get(purchase[0])
+                totals[purchase[0]] = list(map(add, before, changes)) if before else changes
         self.uncounted.clear()
         for currency, changes in totals.items():
             self.write(_COUNT, (currency, *changes))
 
 
+@lru_cache(maxsize=256)
 def _terms(purchase: Purchase) -> tuple[int, ...]:
-    """What a row is to each of the sums, in their order."""
+    """What a row is to each of the sums, in their order. Most rows of a batch are alike."""
     _, expected, worst, actual, seconds, ended = purchase
     known = (expected if actual is None else actual) or 0
     most = worst if actual is None else actual
