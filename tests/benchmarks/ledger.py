@@ -46,9 +46,9 @@ int fdatasync(int file) {
 _WORK = (
     "A real step is one or two statements and, at a job's end, its results line as well: that work, which both sides "
     "do, bounds what saving the flushes can gain. In groups of a thousand, with the folder in memory, a step takes "
-    "13 µs: 3 on the event loop (its writer, a future, handing it over), 9 in its statements and what makes them "
-    "(intent 7, task id 4, end of the task 7, end of the download with its results line 11, and waiting for memory), "
-    "1 in the log, which takes a whole page for each row that has no neighbour in the group."
+    "12 µs: 3 on the event loop (its writer, a future, handing it over), 7 in its statements and what makes them "
+    "(intent 5, task id 4, end of the task 6, end of the download with its results line 10), 2 in the log, which takes "
+    "a whole page for each row that has no neighbour in the group, and the results file."
 )
 _GROUP = (
     "A group holds what a thousand writers ask for meanwhile; it takes as long as their statements do, and the flush "
