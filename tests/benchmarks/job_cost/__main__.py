@@ -50,8 +50,8 @@ _PARTS = (
     "and writes four durable steps (0.3 inside SQLite); 0.3 for report.html at the end; 0.1 elsewhere. Of the "
     "interpreter's steps on the event loop 68 % are in aiohttp, asyncio and yarl (all of bare takes 80 % as many), "
     "11 % in the engine, 7 % in reading answers, keeping the key out of them and watching that they come, 4 % in the "
-    "download, 3 % in learning when to ask, 3 % in the standard library and plain values, 2 % in prices, 2 % in telling "
-    "what happens: no part is left whose removal would reach the goal."
+    "download, 3 % in learning when to ask, 3 % in the standard library and plain values, 2 % in prices, 2 % in "
+    "telling what happens: no part is left whose removal would reach the goal."
 )
 
 
