@@ -174,7 +174,7 @@ def test_the_keyboard_is_enough_when_there_is_no_mouse(page: Page, tmp_path: Pat
     page.wait("document.querySelector('#count').textContent === '1 of 5'")
     assert page.ids() == ["shot-2"]
     page.press(Keys.ESCAPE, Keys.ESCAPE, Keys.ARROW_DOWN)
-    assert len(page.ids()) == 5
+    page.wait("document.querySelectorAll('.card').length === 5")
 
 
 def test_a_manifest_is_exported_when_jobs_are_marked(page: Page, rehearsed: Path, tmp_path: Path) -> None:
