@@ -30,7 +30,7 @@ class DueQueue(Generic[T]):
     def put(self, item: T, at: float) -> None:
         """Make `item` available at the loop time `at`; a time that has passed means now."""
         heapq.heappush(self._heap, (at, next(self._order), item))
-        if self._waiters:
+        if self._waiters and (self._timer is None or at < self._timer_at):
             self._look()
 
     async def get(self) -> T:
@@ -79,7 +79,8 @@ class DueQueue(Generic[T]):
         while self._heap and self._waiters:
             at = self._next_at
             if at > now:
-                self._look_at(at, loop)
+                if self._timer is None or at < self._timer_at:
+                    self._look_at(at, loop)
                 return
             waiter = self._waiters.popleft()
             if not waiter.done():  # or it was cancelled and has not noticed yet
@@ -88,8 +89,6 @@ class DueQueue(Generic[T]):
 
     def _look_at(self, at: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
-            if self._timer_at <= at:
-                return
             self._timer.cancel()
         self._timer, self._timer_at = loop.call_at(at, self._due), at
 
