@@ -30,6 +30,7 @@ from pipeline.manifest import Manifest, open_manifest
 from pipeline.modelverse.wire import Traits
 from pipeline.settings import Settings, read_api_key, settings_for
 from pipeline.views.facts import About
+from pipeline.views.next_step import BY_PROGRAM, Commands
 
 REHEARSAL_SPEED = 20.0
 
@@ -76,9 +77,9 @@ class Run:
         scenario: Path | None = None,
         listener: Listener = nobody,
         iterate: bool = False,
-        again: str | None = None,
+        commands: Commands = BY_PROGRAM,
     ) -> None:
-        """`again` is the command that goes on after this run, for those who are told of its end."""
+        """`commands` are what to type next, for those who are told of its end."""
         self.folder = run_folder(folder, rehearse=rehearse)
         self._manifest = manifest
         self._examined = examined
@@ -88,7 +89,7 @@ class Run:
         self._speed = speed
         self._scenario = scenario
         self._listener = listener
-        self._again = again
+        self._commands = commands
         self._iterate = iterate  # results nobody takes would pile up
         self._results: asyncio.Queue[Result | None] = asyncio.Queue()
         self._open = contextlib.AsyncExitStack()
@@ -178,7 +179,7 @@ class Run:
     def _about(self, run_id: str) -> About:
         file = Path(self._manifest.file)
         manifest = str(file.absolute()) if file.is_file() else self._manifest.file
-        return About(run_id, manifest, self.folder.absolute(), self._rehearse, self._again)
+        return About(run_id, manifest, self.folder.absolute(), self._rehearse, self._commands)
 
     def _slots_used(self) -> int:
         return self._batch.account.slots.in_use if self._batch is not None else 0

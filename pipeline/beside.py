@@ -27,6 +27,7 @@ from pipeline.views import metrics, notify, sidecar
 from pipeline.views.facts import SHOWN, About, RunEnd
 from pipeline.views.hooks import JobHooks, run_hook
 from pipeline.views.metrics import LastRun, MetricsFile, Now
+from pipeline.views.next_step import is_unselected
 
 BUG = 70
 """The exit code of a run that ends by a bug."""
@@ -319,15 +320,18 @@ class Beside:
         with contextlib.suppress(PipelineError):  # then there is nothing more to tell
             known = await self._threads["facts"].start(_facts, self._about.folder, self._base)
         summary = ended.summary
+        stops = summary.stops if summary else ()
+        known = {"counts": summary.counts if summary else {}} | known
         return RunEnd(
             about=self._about,
             exit_code=ended.exit_code,
             started_at=self._started_at,
             ended_at=time.time(),
             moved=self._moved or bool(known.get("ended")),
-            stops=summary.stops if summary else (),
+            stops=stops,
             error=ended.message,
-            **({"counts": summary.counts if summary else {}} | known),
+            unselected=is_unselected(known["counts"], stops, self._settings),
+            **known,
         )
 
     # -- on_job --------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from pipeline.ledger import LedgerReader
 from pipeline.manifest import Manifest, open_manifest
 from pipeline.manifest.nothing import NoManifest
 from pipeline.settings import Settings, config_file_layer, read_api_key, settings_for
+from pipeline.views.next_step import BY_PROGRAM, Commands, is_unselected
 from pipeline.views.plan import priced_lines
 from pipeline.views.progress import keep_drawing
 from pipeline.views.screen import Screen, open_screen
@@ -49,8 +50,8 @@ class Order(Value, kw_only=True):
     api_key_file: Path | None
     quiet: bool
     verbose: bool
-    again: str | None = None
-    """The command that goes on, for those who are told of the run's end elsewhere."""
+    commands: Commands = BY_PROGRAM
+    """What to type next, for those who are told of the run's end elsewhere."""
 
 
 def conduct(order: Order, stream: TextIO) -> Ending:
@@ -86,7 +87,7 @@ def conduct(order: Order, stream: TextIO) -> Ending:
                 speed=_speed(order),
                 scenario=order.scenario,
                 listener=opening.hear,
-                again=order.again,
+                commands=order.commands,
             )
             began = time.monotonic()
             summary = asyncio.run(_see_through(run, screen))
@@ -181,15 +182,13 @@ def _speed(order: Order) -> float:
 
 def _ending(folder: Path, summary: Summary, elapsed: float, opening: Opening, settings: Settings) -> Ending:
     """With what the ledger has to say about it; seconds."""
-    remaining = sum(number for state, number in summary.counts.items() if not state.ended)
-    only_queued = remaining > 0 and remaining == summary.counts.get(JobState.QUEUED)
     with LedgerReader(folder) as reader:
         return Ending(
             exit_code=summary.exit_code,
             counts=summary.counts,
             elapsed=elapsed,
             folder=str(folder),
-            stops=[stop.message for stop in summary.stops],
+            stops=summary.stops,
             failures=reader.failures(),
             unknown=list(islice(reader.unknown(), SHOWN)),
             spending=reader.spending() or (),
@@ -198,12 +197,7 @@ def _ending(folder: Path, summary: Summary, elapsed: float, opening: Opening, se
             rehearsal=opening.rehearsal,
             harvest=opening.harvest,
             idle=opening.idle,
-            enough=next((stop.enough for stop in summary.stops if stop.enough), ""),
-            stop_reasons=[stop.reason for stop in summary.stops],
-            all_selected_ended=only_queued
-            and not summary.stops
-            and settings.select is not None
-            and settings.limit is None,
+            unselected=is_unselected(summary.counts, summary.stops, settings),
             has_report=(folder / "report.html").is_file(),
         )
 

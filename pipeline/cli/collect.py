@@ -1,17 +1,18 @@
 """`pipeline collect`: collect what is paid for, without the manifest."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.conducting import (
     api_key_option,
+    commands_of_collect,
+    elsewhere,
     import_client_beside,
     quiet_option,
-    same_run_elsewhere,
     tell_end,
-    to_type_next,
 )
 from pipeline.cli.shell import Shell, config_option, folder_argument, verbose_option
 
@@ -39,6 +40,7 @@ def command(shell: Shell, /, folder: "Path", config: "Path | None", api_key_file
     from pipeline.folder import is_rehearsal
     from pipeline.foreground import Order, conduct
 
+    commands = partial(commands_of_collect, folder=folder, config=config)
     order = Order(
         manifest=None,
         output=folder,
@@ -50,7 +52,7 @@ def command(shell: Shell, /, folder: "Path", config: "Path | None", api_key_file
         api_key_file=api_key_file,
         quiet=quiet,
         verbose=shell.verbose,
-        again=same_run_elsewhere(shell),
+        commands=elsewhere(shell.arguments, commands),
     )
     ending = conduct(order, sys.stderr)
-    return tell_end(ending, to_type_next(shell, order, ending.folder), quiet=quiet)
+    return tell_end(ending, commands(shell.arguments).over(ending.folder), quiet=quiet)

@@ -3,18 +3,20 @@
 import contextlib
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import PATH, Shell, complaint, print_all, program, say
+from pipeline.cli.shell import PATH, complaint, print_all, program, say
 from pipeline.core.errors import FolderError, PipelineError
 from pipeline.views.text import many
 
 if TYPE_CHECKING:
     from pipeline.foreground import Order
-    from pipeline.views.summary import Commands, Ending
+    from pipeline.views.next_step import Commands
+    from pipeline.views.summary import Ending
 
 _CAPS = ("--budget", "--max-jobs", "--max-seconds")
 _BUYING_AGAIN = ("--retry-failed", "--resubmit-unknown")
@@ -73,41 +75,67 @@ def say_what_waits(order: "Order") -> None:
             say(f"pipeline: {many(waiting, 'paid task')} of {folder} can be collected all the same: {command}")
 
 
-def to_type_next(shell: Shell, order: "Order", folder: str) -> "Commands":
-    """What a run's summary may offer."""
-    from pipeline.views.summary import Commands
-
-    if order.manifest is None:
-        again = f"run MANIFEST -o {shlex.quote(folder)}{' --rehearse' if order.rehearse else ''}"
-        return Commands(program(), again, shlex.quote(folder))
-
-    places = (("-o", order.output), ("-c", order.config))
-    plan = ["plan", order.manifest, *(word for flag, path in places if path is not None for word in (flag, str(path)))]
-    unselected = _same_run(shell, "--select") if "select" in order.flags else ""
-    uncapped = _same_run(shell, *_CAPS)
-    return Commands(program(), _same_run(shell), shlex.quote(folder), shlex.join(plan), unselected, uncapped)
+# -- what to type next -------------------------------------------------------------------------------------------------
 
 
-def _same_run(shell: Shell, *without: str) -> str:
-    """The command as it was typed, without what would buy again what has ended meanwhile, and without some options."""
-    kept = [argument for argument in shell.arguments if argument not in _BUYING_AGAIN]
-    for option in without:
-        kept = [argument for argument in kept if not argument.startswith(f"{option}=")]
-        if option in kept:
-            place = kept.index(option)
-            del kept[place : place + 2]
-    return shlex.join(kept)
+def commands_of_run(
+    typed: Sequence[str], *, manifest: str, output: Path | None, config: Path | None, rehearse: bool
+) -> "Commands":
+    """What may follow a run that was typed so, without what would buy again what has ended meanwhile."""
+    from pipeline.views.next_step import Commands
+
+    kept = [word for word in typed if word not in _BUYING_AGAIN]
+    places = (("-o", output), ("-c", config))
+    plan = ["plan", manifest, *(word for flag, path in places if path is not None for word in (flag, str(path)))]
+    unselected = _without(kept, "--select")
+    return Commands(
+        program(),
+        shlex.join(kept),
+        "",
+        plan=shlex.join(plan) if rehearse else "",
+        unselected=shlex.join(unselected) if unselected != kept else "",
+        uncapped=shlex.join(_without(kept, *_CAPS)),
+    )
 
 
-def same_run_elsewhere(shell: Shell) -> str:
-    """The same run for somebody who is told of it: from any folder, without hooks, whose commands may hold secrets."""
+def commands_of_collect(typed: Sequence[str], *, folder: Path, config: Path | None) -> "Commands":
+    """What may follow when what is paid for was collected: the same again, and a run of the manifest for the rest."""
+    from pipeline.folder import is_rehearsal
+    from pipeline.views.next_step import Commands
+
+    run = ["run", _manifest_of(folder), "-o", str(folder), *(() if config is None else ("-c", str(config)))]
+    rehearse = ["--rehearse"] if is_rehearsal(folder) else []
+    return Commands(program(), shlex.join([*run, *rehearse]), "", collect=shlex.join(typed))
+
+
+def elsewhere(typed: Sequence[str], make: "Callable[[Sequence[str]], Commands]") -> "Commands":
+    """The same for somebody who is told of it: from any folder, without hooks, whose commands may hold secrets."""
+    from dataclasses import replace
+
+    named = [name for name in _OWN_COMMANDS if any(word.partition("=")[0] == name for word in typed)]
+    commands = make(_without(typed, *_OWN_COMMANDS))
+    return replace(commands, program=f"cd {shlex.quote(str(Path.cwd()))} && {program()}", left_out=" and ".join(named))
+
+
+def _manifest_of(folder: Path) -> str:
+    """The manifest that the jobs of the folder came from, those that wait before others."""
+    from pipeline.core.jobs import JobState
+    from pipeline.ledger import LedgerReader
+
+    with contextlib.suppress(PipelineError), LedgerReader(folder) as reader:
+        for state in JobState:
+            for record in reader.records(state, limit=1):
+                return "-" if record.job.source.file == "stdin" else record.job.source.file
+    return "MANIFEST"
+
+
+def _without(typed: Sequence[str], *options: str) -> list[str]:
+    """What was typed, without some options and their values."""
     kept: list[str] = []
-    is_value = False
-    for argument in shell.arguments:
-        name, is_joined, _ = argument.partition("=")
-        if is_value:
-            kept.append("…")
-        elif argument not in _BUYING_AGAIN:
-            kept.append(f"{name}=…" if is_joined and name in _OWN_COMMANDS else argument)
-        is_value = argument in _OWN_COMMANDS
-    return f"cd {shlex.quote(str(Path.cwd()))} && {program()} {shlex.join(kept)}"
+    words = iter(typed)
+    for word in words:
+        if word in options:
+            next(words, None)
+        elif word.partition("=")[0] not in options:
+            kept.append(word)
+    return kept

@@ -1,18 +1,19 @@
 """`pipeline run`: turn a manifest into videos."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.conducting import (
     api_key_option,
+    commands_of_run,
+    elsewhere,
     import_client_beside,
     quiet_option,
-    same_run_elsewhere,
     say_what_waits,
     tell_end,
-    to_type_next,
 )
 from pipeline.cli.options import run_options, settings_options
 from pipeline.cli.shell import PATH, Shell, complaint, config_option, output_option, say, verbose_option
@@ -65,6 +66,7 @@ def command(
 
     if not rehearse and (speed is not None or scenario is not None):
         raise click.UsageError("--speed and --scenario belong to --rehearse")
+    commands = partial(commands_of_run, manifest=manifest, output=output, config=config, rehearse=rehearse)
     order = Order(
         manifest=manifest,
         output=output,
@@ -76,7 +78,7 @@ def command(
         api_key_file=api_key_file,
         quiet=quiet,
         verbose=shell.verbose,
-        again=same_run_elsewhere(shell),
+        commands=elsewhere(shell.arguments, commands),
     )
     try:
         ending = conduct(order, sys.stderr)
@@ -85,4 +87,4 @@ def command(
         if not isinstance(error, SettingsError):  # which would keep us from collecting as well
             say_what_waits(order)
         return error.exit_code
-    return tell_end(ending, to_type_next(shell, order, ending.folder), quiet=quiet)
+    return tell_end(ending, commands(shell.arguments).over(ending.folder), quiet=quiet)

@@ -34,6 +34,11 @@ class JobState(StrEnum):
 ENDED = frozenset({JobState.DONE, JobState.FAILED, JobState.UNKNOWN})
 
 
+def remaining(counts: Mapping[JobState, int]) -> int:
+    """Jobs that have not ended."""
+    return sum(number for state, number in counts.items() if not state.ended)
+
+
 class Stage(StrEnum):
     """In which part of its life a job failed."""
 

@@ -8,7 +8,7 @@ from random import Random
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import LedgerError, PipelineError, StoppedError, UsageError
 from pipeline.core.events import BatchEnded, BatchStarted, Listener, nobody
-from pipeline.core.jobs import Job, JobState
+from pipeline.core.jobs import Job, JobState, remaining
 from pipeline.core.ports import Prices, Service, VideoStore
 from pipeline.core.values import Value
 from pipeline.engine.account import Account
@@ -31,11 +31,11 @@ class Summary(Value):
     @property
     def exit_code(self) -> int:
         """As tabled in the README: the first that applies of 4, 3, 5, 1 and 0."""
-        remaining = sum(n for state, n in self.counts.items() if not state.ended)
-        in_flight = remaining - self.counts.get(JobState.QUEUED, 0)
-        if remaining and any(stop.account_refused for stop in self.stops):
+        left = remaining(self.counts)
+        in_flight = left - self.counts.get(JobState.QUEUED, 0)
+        if left and any(stop.account_refused for stop in self.stops):
             return 4
-        if in_flight or (remaining and self.stops):
+        if in_flight or (left and self.stops):
             return 3
         if self.counts.get(JobState.UNKNOWN):
             return 5

@@ -1,19 +1,17 @@
 """What others are told about a run that has ended: facts for machines, a few lines for people. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from pipeline.core.clock import iso
 from pipeline.core.jobs import JobState
-from pipeline.core.money import Spending
 from pipeline.core.values import Value, made
-from pipeline.engine.desk import Stop
 from pipeline.ledger import FailureGroup, UnknownJob
+from pipeline.views.next_step import BY_PROGRAM, Close, Commands, NextStep, next_step
 from pipeline.views.spending import spending_facts, spending_lines
-from pipeline.views.text import cut, many, printable
+from pipeline.views.text import cut, printable
 
 SCHEMA = 1
 SHOWN = 5
@@ -32,44 +30,30 @@ class About(Value):
     folder: Path
     """Absolute."""
     rehearsal: bool = False
-    again: str | None = None
-    """The command that goes on, ready for a shell anywhere; None where a program runs the batch."""
+    commands: Commands = BY_PROGRAM
+    """What to type next, anywhere."""
 
 
-class RunEnd(Value, kw_only=True):
-    """How a run ended; the counts are the ledger's. Unix seconds."""
+class RunEnd(Close, kw_only=True):
+    """How a run ended, for those who are told of it elsewhere; Unix seconds."""
 
     about: About
-    exit_code: int
     started_at: float
     ended_at: float
-    counts: Mapping[JobState, int]
-    """Of the whole folder."""
     ended: Mapping[JobState, int] = made(default_factory=dict)
     """Of the jobs that ended in this run."""
     moved: bool = False
     """Whether the run did anything: submitted, collected or ended a job."""
-    stops: tuple[Stop, ...] = ()
-    error: str | None = None
-    """What ended the run, where that was an error."""
-    failures: Sequence[FailureGroup] = ()
-    unknown: Sequence[UnknownJob] = ()
-    """The first of those that wait for a decision."""
-    spending: Sequence[Spending] = ()
-
-    def count(self, *states: JobState) -> int:
-        """Jobs of the folder in these states."""
-        return sum(self.counts.get(state, 0) for state in states)
-
-    @property
-    def remaining(self) -> int:
-        """Jobs that have not ended."""
-        return sum(number for state, number in self.counts.items() if not state.ended)
 
     @property
     def stopped_early(self) -> bool:
         """Whether something ended the run before its last job."""
         return bool(self.stops) or self.error is not None
+
+    @property
+    def next(self) -> NextStep:
+        """What a person does now."""
+        return next_step(self, self.about.commands.over(str(self.about.folder)))
 
 
 # -- for machines ------------------------------------------------------------------------------------------------------
@@ -95,7 +79,7 @@ def run_facts(end: RunEnd) -> dict[str, Any]:
         "cost": spending_facts(end.spending),
         "failures": [_failure_facts(group) for group in end.failures[:SHOWN]],
         "unknown": [_unknown_facts(one) for one in end.unknown[:SHOWN]],
-        "next": next_step(end),
+        "next": end.next.text,
     }
 
 
@@ -154,28 +138,7 @@ def body_lines(end: RunEnd) -> Iterator[str]:
         yield f"unknown: {one.record.job.job_id}, may have been paid for"
     if end.spending:
         yield from ["cost: none, this was a rehearsal"] if end.about.rehearsal else spending_lines(end.spending)
-    yield f"next: {next_step(end)}"
-
-
-def next_step(end: RunEnd) -> str:
-    """What a person does now, with the exact command."""
-    folder = quote(str(end.about.folder))
-    again = printable(end.about.again) if end.about.again else "run the program again"
-    unknown, failed = end.count(JobState.UNKNOWN), end.count(JobState.FAILED)
-    if end.error is not None:
-        return f"mend that, then {again}"
-    if end.exit_code == 4:
-        return f"mend the account (key, quota, balance), then {again}"
-    if end.remaining and end.stops:
-        return f"go on: {again}"
-    if unknown:
-        decision = "JOB --task-id ID | --resubmit | --write-off"
-        return f"decide about {many(unknown, 'unknown job')}: pipeline resolve {printable(folder)} {decision}"
-    if failed:
-        return f"see the reasons: pipeline status {printable(folder)}; buy other attempts: {again} --retry-failed"
-    if end.remaining:
-        return f"go on: {again}"
-    return "nothing, every video is there"
+    yield end.next.line
 
 
 def _shown(message: str) -> str:

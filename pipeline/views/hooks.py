@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.jobs import JobState
-from pipeline.views.facts import About, RunEnd, as_json, next_step, run_facts
+from pipeline.views.facts import About, RunEnd, as_json, run_facts
 from pipeline.views.text import cut, printable
 
 PREFIX = "VIDEO_BATCH_"
@@ -75,7 +75,7 @@ def run_variables(end: RunEnd) -> dict[str, str]:
         "FAILED": str(end.count(JobState.FAILED)),
         "UNKNOWN": str(end.count(JobState.UNKNOWN)),
         "REMAINING": str(end.remaining),
-        "NEXT": next_step(end),
+        "NEXT": end.next.text,
     }
 
 

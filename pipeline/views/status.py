@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.core.clock import iso
-from pipeline.core.jobs import JobState
+from pipeline.core.jobs import JobState, remaining
 from pipeline.core.money import Spending
 from pipeline.core.values import Value
 from pipeline.ledger import FailureGroup, Run, UnknownJob
@@ -38,7 +38,7 @@ class BatchStatus(Value):
     @property
     def remaining(self) -> int:
         """Jobs that have not ended."""
-        return sum(number for state, number in self.counts.items() if not state.ended)
+        return remaining(self.counts)
 
 
 def status_lines(status: BatchStatus, resolve: str) -> list[str]:

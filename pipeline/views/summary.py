@@ -1,12 +1,12 @@
 """What a run came to: reasons and decisions as far as there are some, then five lines and the stable last one. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.core.jobs import JobState
 from pipeline.core.money import Spending, shown_amount
-from pipeline.core.values import Value, made
-from pipeline.ledger import FailureGroup, UnknownJob
+from pipeline.core.values import made
+from pipeline.views.next_step import DECISIONS, Close, Commands, Kind, next_step
 from pipeline.views.reasons import failure_line, unknown_line
 from pipeline.views.spending import prices_of, spending_lines
 from pipeline.views.text import many, printable, size, span
@@ -14,49 +14,6 @@ from pipeline.views.text import many, printable, size, span
 SHOWN = 5
 """Reasons and jobs that are listed; `pipeline status` has them all."""
 _ENDS = (JobState.DONE, JobState.FAILED, JobState.UNKNOWN)
-_MENDED = {
-    "refused": "once that is mended",
-    "disk": "once there is room",
-    "outage": "once the service answers",
-    "lost_answers": "once the service answers",
-    "budget": "with a larger budget",
-}
-"""When the same command is of use again, by why submitting ended."""
-
-
-class Commands(Value):
-    """What to type next; every part is ready for a shell."""
-
-    program: str
-    run: str
-    """The run again: `run shots.yaml -o outputs/night`."""
-    folder: str
-    plan: str = ""
-    """What the paid run would do, where this was a rehearsal: `plan shots.yaml`."""
-    unselected: str = ""
-    """The run again, without its `--select`."""
-    uncapped: str = ""
-    """The run again, without the caps that were typed."""
-
-    @property
-    def go_on(self) -> str:
-        """Goes on where this run ended."""
-        return f"{self.program} {self.run}"
-
-    @property
-    def status(self) -> str:
-        """Says everything that the summary leaves out."""
-        return f"{self.program} status {self.folder}"
-
-    @property
-    def resolve(self) -> str:
-        """Decides about an unknown job; its id and the decision are to be added."""
-        return f"{self.program} resolve {self.folder}"
-
-    @property
-    def verify(self) -> str:
-        """Compares every video with its record."""
-        return f"{self.program} verify {self.folder}"
 
 
 @dataclass(slots=True)
@@ -68,23 +25,14 @@ class Harvest:
     bytes: int = 0
 
 
-class Ending(Value):
-    """How a run ended, as the ledger and the run know it."""
+class Ending(Close, kw_only=True):
+    """How a run ended, for the terminal that it ran in."""
 
-    exit_code: int
-    counts: Mapping[JobState, int]
     elapsed: float
     """Seconds."""
     folder: str
-    stops: Sequence[str]
-    """Why submitting ended early, in order."""
-    failures: Sequence[FailureGroup]
-    unknown: Sequence[UnknownJob]
-    """The first of them."""
-    spending: Sequence[Spending] = ()
-    """What the folder has come to."""
     spent_before: Sequence[Spending] = ()
-    """…and had come to when the run began."""
+    """What the folder had come to when the run began."""
     prices_as_of: str = ""
     """The day of the prices, for what is said of money."""
     rehearsal: bool = False
@@ -92,23 +40,8 @@ class Ending(Value):
     harvest: Harvest = made(default_factory=Harvest)
     idle: bool = False
     """There was nothing to submit and nothing to collect."""
-    enough: str = ""
-    """Options under which what a cap forbade may be bought."""
-    stop_reasons: Sequence[str] = ()
-    """The stable words for `stops`."""
-    all_selected_ended: bool = False
-    """What remains was not selected."""
     has_report: bool = False
     """There is a `report.html` in the folder."""
-
-    def count(self, *states: JobState) -> int:
-        """Jobs in these states."""
-        return sum(self.counts.get(state, 0) for state in states)
-
-    @property
-    def remaining(self) -> int:
-        """Jobs that have not ended."""
-        return sum(number for state, number in self.counts.items() if not state.ended)
 
 
 def spoken_lines(ending: Ending, commands: Commands, *, quiet: bool, terminal: bool) -> list[str]:
@@ -128,14 +61,15 @@ def summary_lines(ending: Ending, commands: Commands) -> list[str]:
 
     The last line is `last_line`.
     """
+    step = next_step(ending, commands)
     return [
         *_stops(ending),
-        *_failures(ending, commands),
-        *_unknown(ending, commands),
+        *_failures(ending, commands, step.kind),
+        *_unknown(ending, commands, step.kind),
         _happened(ending),
         _cost(ending),
         _left(ending),
-        _next(ending, commands),
+        step.line,
         _files(ending),
         last_line(ending),
     ]
@@ -151,26 +85,26 @@ def last_line(ending: Ending) -> str:
 
 
 def _stops(ending: Ending) -> list[str]:
-    return [f"stopped early: {printable(stop)}" for stop in ending.stops]
+    return [f"stopped early: {printable(stop.message)}" for stop in ending.stops]
 
 
-def _failures(ending: Ending, commands: Commands) -> list[str]:
+def _failures(ending: Ending, commands: Commands, following: Kind) -> list[str]:
     failed = ending.count(JobState.FAILED)
     if not failed:
         return []
     lines = [f"failed: {many(failed, 'job')}", *map(failure_line, ending.failures[:SHOWN])]
     if len(ending.failures) > SHOWN:
         lines.append(f"       and {many(len(ending.failures) - SHOWN, 'more reason')}: {commands.status}")
-    again = sum(group.comes_again for group in ending.failures)
-    chosen = _next(ending, commands)
-    if again and "download" not in chosen:
+    again = ending.comes_again
+    if again and following is not Kind.FETCH:
         lines.append(f"  to download {many(again, 'job')} again, which costs nothing: {commands.go_on}")
-    if again < failed and "another attempt" not in chosen:
-        lines.append(f"  to buy another attempt for each{' other' * bool(again)}: {commands.go_on} --retry-failed")
+    if again < failed and following is not Kind.RETRY:
+        buying = commands.again("--retry-failed")
+        lines.append(f"  to buy another attempt for each{' other' * bool(again)}: {buying}")
     return lines
 
 
-def _unknown(ending: Ending, commands: Commands) -> list[str]:
+def _unknown(ending: Ending, commands: Commands, following: Kind) -> list[str]:
     unknown = ending.count(JobState.UNKNOWN)
     if not unknown:
         return []
@@ -180,9 +114,9 @@ def _unknown(ending: Ending, commands: Commands) -> list[str]:
     ]
     if unknown > SHOWN:
         lines.append(f"       and {unknown - SHOWN:,} more: {commands.status}")
-    if "to decide" not in _next(ending, commands) or unknown > 1:
-        lines.append(f"  to decide for one: {commands.resolve} JOB --task-id ID | --resubmit | --write-off")
-    return [*lines, f"  to buy them all again: {commands.go_on} --resubmit-unknown"]
+    if following is not Kind.DECIDE or unknown > 1:
+        lines.append(f"  to decide for one: {commands.resolve} JOB {DECISIONS}")
+    return [*lines, f"  to buy them all again: {commands.again('--resubmit-unknown')}"]
 
 
 # -- the five lines ----------------------------------------------------------------------------------------------------
@@ -224,34 +158,14 @@ def _left(ending: Ending) -> str:
     decisions = f"{many(unknown, 'unknown job')} to decide about" if unknown else ""
     if not ending.remaining:
         return f"left: {decisions or 'nothing'}"
-    paid = ending.remaining - ending.count(JobState.QUEUED)
-    of_which = f", {paid:,} of them paid for and collected first" if paid else ""
-    why = ", which --select leaves out" if ending.all_selected_ended else ""
+    of_which = f", {_of_them(ending.paid, ending.remaining)} paid for and collected first" if ending.paid else ""
+    why = ", which --select leaves out" if ending.unselected else ""
     return f"left: {many(ending.remaining, 'job')}{of_which}{why}{f', and {decisions}' if decisions else ''}"
 
 
-def _next(ending: Ending, commands: Commands) -> str:
-    """The one command that is most useful now."""
-    again = sum(group.comes_again for group in ending.failures)
-    if ending.remaining and ending.all_selected_ended and commands.unselected:
-        return f"next, to go on with the rest: {commands.program} {commands.unselected}"
-    if ending.remaining:
-        if ending.enough and commands.uncapped:
-            return f"next, with enough for all that is left: {commands.program} {commands.uncapped} {ending.enough}"
-        words = next((_MENDED[reason] for reason in ending.stop_reasons if reason in _MENDED), "to go on")
-        return f"next, {words}: {commands.go_on}"
-    if again:
-        return f"next, to download {many(again, 'job')} again, which costs nothing: {commands.go_on}"
-    if ending.unknown:
-        job_id = ending.unknown[0].record.job.job_id
-        return (
-            f"next, to decide about {job_id}: {commands.resolve} {job_id} --task-id ID (or --resubmit, or --write-off)"
-        )
-    if ending.count(JobState.FAILED):
-        return f"next, to buy another attempt for each failed job: {commands.go_on} --retry-failed"
-    if ending.rehearsal and commands.plan:
-        return f"next, to see what it costs live: {commands.program} {commands.plan}"
-    return f"next: nothing; to compare every video with its record: {commands.verify}"
+def _of_them(some: int, total: int) -> str:
+    """`3 of them`; where nothing else is left, that is not said as if there were."""
+    return f"{some:,} of them" if some < total else "all of them" if total > 1 else "which is"
 
 
 def _files(ending: Ending) -> str:
@@ -264,4 +178,4 @@ def _nothing_to_do(ending: Ending, commands: Commands) -> list[str]:
     """A sentence for a person, and the two lines that lead on."""
     ends = ", ".join(f"{number:,} {state}" for state in _ENDS if (number := ending.count(state))) or "no job has ended"
     waiting = f", and {many(ending.remaining, 'job')} that this run was not asked for" if ending.remaining else ""
-    return [f"nothing to do: {ends}{waiting}", _next(ending, commands), _files(ending)]
+    return [f"nothing to do: {ends}{waiting}", next_step(ending, commands).line, _files(ending)]

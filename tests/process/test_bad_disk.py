@@ -76,7 +76,7 @@ def test_a_video_goes_on_at_the_same_byte_when_there_is_room_again(lab: Any) -> 
         ended = lab.run(*command, limits=no_file_beyond(2_000_000))
         assert ended.code == 3
         assert "stopped early: the disk cannot take the video: File too large" in ended.out
-        assert "left: 1 job, 1 of them paid for and collected first" in ended.out
+        assert "left: 1 job, which is paid for and collected first" in ended.out
         finish(lab, command, ["wave"], double.bought)
         assert double.gets[-1]["Range"] == "bytes=2000000-"
 

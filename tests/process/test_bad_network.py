@@ -123,7 +123,7 @@ def test_every_task_is_collected_later_when_the_service_goes_down_in_the_middle(
     emulator.stop()
     assert process.wait() == 3
     del lab.environment["PIPELINE_TASK_TIMEOUT"]
-    assert "left: 3 jobs, 3 of them paid for and collected first" in process.output.whole().decode()
+    assert "left: 3 jobs, all of them paid for and collected first" in process.output.whole().decode()
     assert ": left running for the next run: status calls fail: the service cannot be reached: " in (
         process.log.whole().decode()
     )

@@ -337,8 +337,24 @@ def test_no_secret_of_a_hook_is_sent_when_it_stands_in_a_flag(lab: Any, webhook:
     arguments = ("--on-job", "true s3cr3t", "--on-finish=true s3cr3t", "--retry-failed")
     assert lab.run("run", lab.manifest("a forbidden emblem"), "-c", settings, *arguments).code == 1
     assert "s3cr3t" not in json.dumps(got)
-    assert "--on-job '…' '--on-finish=…' --retry-failed" in got[0]["next"]
+    assert "…" not in got[0]["next"]
+    words, _, command = got[0]["next"].partition(": ")
+    assert words.endswith(" (with your --on-job and --on-finish, left out here)")
+    assert re.fullmatch(rf"cd {lab.path} && .*pipeline run shots.yaml -c \S+ --retry-failed", command)
     assert SECRET not in json.dumps(got)
+
+
+def test_the_same_is_next_for_a_hook_as_on_the_screen_when_the_budget_stops_a_run(lab: Any) -> None:
+    """Not the command that has just stopped, but one with a budget that is enough for all that is left."""
+    lab.emulator()
+    settings = config(lab, on_finish='printf %s "$VIDEO_BATCH_NEXT" >next')
+    ended = lab.run("run", lab.manifest("sea", "sky", "sand"), "-c", settings, "--budget", "1")
+    assert ended.code == 3
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("next, ")]
+    words, _, command = line.removeprefix("next, ").partition(": ")
+    assert words == "with enough for all that is left"
+    assert command.endswith(" --budget 4.32")
+    assert (lab.path / "next").read_text() == f"{words}: cd {lab.path} && {command}"
 
 
 def wait_until(condition: Any) -> None:

@@ -1,5 +1,6 @@
 """What is paid for is collected without a manifest: a mistake in it, or its loss, costs no video."""
 
+import re
 from typing import Any
 
 import pytest
@@ -29,12 +30,24 @@ def test_a_mistake_in_the_manifest_says_how_to_collect_when_tasks_are_paid_for(l
     collected = left_running.run("collect", "outputs/shots")
     assert collected.code == 0, collected.err
     assert "3 jobs: 2 done, 0 failed, 0 unknown, 1 remaining" in collected.last
-    assert "run MANIFEST -o outputs/shots" in collected.out
+    assert re.search(
+        r"next, to buy the job that is not bought yet: .*pipeline run shots.yaml -o outputs/shots\n", collected.out
+    )
     assert left_running.service.bought().total() == 2
 
     shots.write_text(whole)
     assert left_running.run("run", "shots.yaml").code == 0
     assert left_running.service.bought() == {"sea": 1, "sky": 1, "sand": 1}
+
+
+def test_collecting_goes_on_by_collecting_when_it_is_interrupted(left_running: Any) -> None:
+    """Who chose the command that buys nothing is not led to the one that buys."""
+    settings = left_running.path / "short.yaml"
+    settings.write_text("max_runtime: 0.1s\n")
+    ended = left_running.run("collect", "outputs/shots", "-c", "short.yaml")
+    assert ended.code == 3
+    assert re.search(r"next, to go on: .*pipeline collect outputs/shots -c short.yaml\n", ended.out)
+    assert left_running.service.bought().total() == 2
 
 
 def test_nothing_is_said_of_collecting_when_nothing_is_paid_for(lab: Any) -> None:

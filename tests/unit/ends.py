@@ -20,6 +20,7 @@ from pipeline.core.jobs import (
 from pipeline.core.money import Actual, Quote
 from pipeline.ledger import Ledger
 from pipeline.views.facts import About
+from pipeline.views.next_step import Commands
 
 VIDEO = b"the bytes of a video"
 QUOTE = Quote("m", "m", currency="CNY", expected=900_000, worst=1_800_000, seconds=5000, longest=5000)
@@ -27,9 +28,12 @@ MODERATED = Failure(Stage.GENERATE, "moderation", "refused \x1b[31m", 400)
 LOST = Failure(Stage.SUBMIT, "timeout", "no answer")
 
 
-def about(folder: Path, again: str | None = "cd / && pipeline run shots.yaml") -> About:
+TYPED = Commands("cd / && pipeline", "run shots.yaml --budget 3", "", uncapped="run shots.yaml")
+
+
+def about(folder: Path, commands: Commands = TYPED) -> About:
     """A run over the folder."""
-    return About("20261122T020000Z-3f2a", "/srv/shots.yaml", folder, again=again)
+    return About("20261122T020000Z-3f2a", "/srv/shots.yaml", folder, commands=commands)
 
 
 def make_job(job_id: str) -> Job:

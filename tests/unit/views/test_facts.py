@@ -4,13 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from pipeline.core.jobs import Failure, JobState, Outcome, Record, Stage
 from pipeline.core.money import Spending
 from pipeline.engine.desk import Stop
 from pipeline.ledger import FailureGroup, UnknownJob
-from pipeline.views.facts import RunEnd, as_json, headline, next_step, run_facts, text
+from pipeline.views.facts import RunEnd, as_json, headline, run_facts, text
+from pipeline.views.hooks import run_variables
 from tests.unit.ends import about, make_job
 
 LOST = Outcome(JobState.UNKNOWN, (), Failure(Stage.SUBMIT, "timeout", "no answer"))
@@ -37,36 +36,28 @@ def test_the_message_is_short_when_a_run_has_ended() -> None:
     assert lines[1].startswith("2 × moderation at generate, first wave-1: refused \\x1b[31m\\nand more xxx")
     assert lines[2] == "unknown: lost-1, may have been paid for"
     assert lines[3] == "spent: 9.00 CNY, 13 paid tasks"
-    assert lines[4].startswith("next: decide about 1 unknown job: pipeline resolve '/srv/outputs/night shots' JOB ")
+    assert lines[4].startswith(
+        "next, to decide about lost-1: cd / && pipeline resolve '/srv/outputs/night shots' lost-1 --task-id ID "
+    )
     assert len(lines) == 5
     assert all(len(line) < 300 and line.isprintable() for line in lines)
 
 
 STOP = Stop("deadline", "this run was given 5 s")
-AGAIN = "cd / && pipeline run shots.yaml"
 
 
-@pytest.mark.parametrize(
-    ("end", "step"),
-    [
-        (FINE, "nothing, every video is there"),
-        (replace(FINE, exit_code=3, counts={JobState.QUEUED: 1}, stops=(STOP,)), f"go on: {AGAIN}"),
-        (replace(FINE, counts={JobState.QUEUED: 1}), f"go on: {AGAIN}"),
-        (replace(FINE, exit_code=4, stops=(STOP,)), f"mend the account (key, quota, balance), then {AGAIN}"),
-        (replace(FINE, exit_code=3, error="the disk is full"), f"mend that, then {AGAIN}"),
-        (
-            replace(FINE, exit_code=1, counts={JobState.FAILED: 1}),
-            f"see the reasons: pipeline status '/srv/outputs/night shots'; buy other attempts: {AGAIN} --retry-failed",
-        ),
-        (
-            replace(FINE, about=about(Path("/x"), again=None), counts={JobState.QUEUED: 1}),
-            "go on: run the program again",
-        ),
-    ],
-)
-def test_the_next_step_is_a_command_when_there_is_one(end: RunEnd, step: str) -> None:
-    """What a person types, to the letter."""
-    assert next_step(end) == step
+def test_the_next_step_is_that_of_the_summary_when_a_run_is_told_of_elsewhere() -> None:
+    """What comes again unpaid is not bought again; after a budget stop, the budget that is enough is told."""
+    again = FailureGroup("download", "link_expired", 2, "sea", "gone", comes_again=2)
+    failed = replace(FINE, exit_code=1, counts={JobState.FAILED: 2}, failures=[again])
+    words = "to download 2 jobs again, which costs nothing"
+    assert run_variables(failed)["NEXT"] == f"{words}: cd / && pipeline run shots.yaml --budget 3"
+    stop = Stop("budget", "the next job could exceed the budget", enough="--budget 16.20")
+    stopped = replace(FINE, exit_code=3, counts={JobState.QUEUED: 9}, stops=(stop,))
+    command = "cd / && pipeline run shots.yaml --budget 16.20"
+    assert run_facts(stopped)["next"] == f"with enough for all that is left: {command}"
+    assert text(stopped).splitlines()[-1] == f"next, with enough for all that is left: {command}"
+    assert text(FINE).splitlines()[-1].startswith("next: nothing; to compare every video with its record: cd / && ")
 
 
 def test_nobody_pays_when_it_was_a_rehearsal() -> None:
@@ -93,4 +84,4 @@ def test_the_facts_are_whole_when_a_machine_reads_them() -> None:
         {"job_id": "lost-1", "attempt": 1, "sent_at": "1970-01-01T00:01:40.000Z", "task_id": None}
     ]
     assert facts["cost"][0]["spent"] == "9.00"
-    assert (facts["next"], facts["text"]) == (next_step(end), text(end))
+    assert (facts["next"], facts["text"]) == (end.next.text, text(end))

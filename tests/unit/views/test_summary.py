@@ -7,18 +7,22 @@ import pytest
 
 from pipeline.core.jobs import Failure, Job, JobState, Outcome, Record, Source, Stage, Task
 from pipeline.core.money import Spending
+from pipeline.engine.desk import Stop
 from pipeline.ledger import FailureGroup, Run, UnknownJob
+from pipeline.views.next_step import Commands
 from pipeline.views.status import BatchStatus, status_json, status_lines
-from pipeline.views.summary import SHOWN, Commands, Ending, Harvest, last_line, spoken_lines, summary_lines
+from pipeline.views.summary import SHOWN, Ending, Harvest, last_line, spoken_lines, summary_lines
 
 COMMANDS = Commands(
     *("pipeline", "run 'my shots.yaml' --select 'a-*'", "outputs/shots"),
-    plan="plan 'my shots.yaml'",
     unselected="run 'my shots.yaml'",
     uncapped="run 'my shots.yaml' --select 'a-*'",
 )
 ENDING = Ending(
-    *(0, {JobState.DONE: 2}, 14.16, "outputs/shots", (), (), ()),
+    exit_code=0,
+    counts={JobState.DONE: 2},
+    elapsed=14.16,
+    folder="outputs/shots",
     spending=(Spending("CNY", tasks=2, spent=1_800_000),),
     harvest=Harvest({JobState.DONE: 2}, 2, 4_900_000),
 )
@@ -88,7 +92,8 @@ def test_an_unknown_price_is_no_zero_when_a_run_ends(spending: tuple[Spending, .
 
 def test_a_rehearsal_costs_nothing_and_leads_to_the_price_when_it_ends() -> None:
     """The next step is to see what the same costs live."""
-    _, cost, _, following, _ = five(replace(ENDING, rehearsal=True))
+    commands = replace(COMMANDS, plan="plan 'my shots.yaml'")
+    _, cost, _, following, _ = summary_lines(replace(ENDING, rehearsal=True), commands)[-6:-1]
     assert cost == "cost: none, this was a rehearsal"
     assert following == "next, to see what it costs live: pipeline plan 'my shots.yaml'"
 
@@ -103,43 +108,9 @@ STOPPED = replace(ENDING, exit_code=3, counts={JobState.QUEUED: 5, JobState.DONE
 AGAIN = FailureGroup("download", "code", 3, "job", "message", comes_again=3)
 
 
-@pytest.mark.parametrize(
-    ("ending", "following"),
-    [
-        (replace(STOPPED, stops=["SIGTERM received"], stop_reasons=["signal"]), f"next, to go on: {GO_ON}"),
-        (replace(STOPPED, stop_reasons=["refused"]), f"next, once that is mended: {GO_ON}"),
-        (replace(STOPPED, stop_reasons=["signal", "budget"]), f"next, with a larger budget: {GO_ON}"),
-        (
-            replace(STOPPED, stop_reasons=["budget"], enough="--budget 5.00"),
-            "next, with enough for all that is left: pipeline run 'my shots.yaml' --select 'a-*' --budget 5.00",
-        ),
-        (replace(STOPPED, stop_reasons=["disk"]), f"next, once there is room: {GO_ON}"),
-        (replace(STOPPED, stop_reasons=["outage"]), f"next, once the service answers: {GO_ON}"),
-        (
-            replace(STOPPED, exit_code=0, all_selected_ended=True),
-            "next, to go on with the rest: pipeline run 'my shots.yaml'",
-        ),
-        (
-            replace(ENDING, counts={JobState.FAILED: 3}, failures=[AGAIN]),
-            f"next, to download 3 jobs again, which costs nothing: {GO_ON}",
-        ),
-        (
-            replace(ENDING, counts={JobState.FAILED: 1}, failures=[FailureGroup("submit", "c", 1, "j", "m")]),
-            f"next, to buy another attempt for each failed job: {GO_ON} --retry-failed",
-        ),
-    ],
-)
-def test_the_one_most_useful_command_is_given_when_a_run_ends(ending: Ending, following: str) -> None:
-    """What is paid for is collected before anything is bought again; the command can be typed as it stands."""
-    assert five(ending)[3] == following
-
-
-def test_a_decision_comes_next_when_nothing_else_is_left() -> None:
-    """The first unknown job stands in the command; what costs nothing comes first."""
-    ending = replace(ENDING, exit_code=5, counts={JobState.UNKNOWN: 1}, unknown=[unknown()])
-    assert five(ending)[3] == (
-        "next, to decide about wave: pipeline resolve outputs/shots wave --task-id ID (or --resubmit, or --write-off)"
-    )
+def test_what_is_next_stands_before_the_files_when_a_run_ends() -> None:
+    """In the words of every other place that tells it."""
+    assert five(STOPPED)[3] == f"next, to go on: {GO_ON}"
 
 
 # -- the groups --------------------------------------------------------------------------------------------------------
@@ -188,12 +159,25 @@ def test_a_decision_is_asked_for_when_submits_are_unknown() -> None:
     ]
 
 
+def test_what_a_folder_is_called_changes_nothing_of_what_is_said() -> None:
+    """Which commands a group shows follows from the kind of the next step, and from no word in it."""
+    ending = replace(ENDING, counts={JobState.FAILED: 5, JobState.QUEUED: 1}, failures=[AGAIN, group(2)])
+    commands = replace(COMMANDS, run="run 'download to decide another attempt.yaml'")
+    assert summary_lines(ending, commands)[3:5] == [
+        f"  to download 3 jobs again, which costs nothing: {commands.go_on}",
+        f"  to buy another attempt for each other: {commands.go_on} --retry-failed",
+    ]
+
+
 def test_a_stop_is_told_when_work_remains() -> None:
     """Why it stopped, what is left, and what of that is paid for."""
     counts = {JobState.QUEUED: 5, JobState.RUNNING: 2, JobState.FETCHING: 1, JobState.DONE: 1}
-    ending = replace(ENDING, exit_code=3, counts=counts, stops=["SIGTERM received"])
+    ending = replace(ENDING, exit_code=3, counts=counts, stops=[Stop("signal", "SIGTERM received")])
     assert groups(ending) == ["stopped early: SIGTERM received"]
     assert five(ending)[2] == "left: 8 jobs, 3 of them paid for and collected first"
+    paid = replace(ending, counts={JobState.RUNNING: 2})
+    assert five(paid)[2] == "left: 2 jobs, all of them paid for and collected first"
+    assert five(replace(paid, counts={JobState.RUNNING: 1}))[2] == "left: 1 job, which is paid for and collected first"
     assert last_line(ending).startswith("pipeline: exit 3: 9 jobs: 1 done, 0 failed, 0 unknown, 8 remaining in")
 
 
