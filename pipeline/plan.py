@@ -97,6 +97,10 @@ class Plan(Value):
     time: Time
     disk: Disk
     prices_as_of: str
+    fetched_again: int = 0
+    """Failed jobs of the folder whose videos the run downloads again, unpaid."""
+    may_be_retried: int = 0
+    """Rows of failed jobs that `retry_failed` would buy again."""
     warnings: Sequence[str] = ()
 
     @property
@@ -164,6 +168,7 @@ class _Reading:
             return
         self._marks.add(known.seq)
         self._rows[_row_word(known.state)] += 1
+        self._tally.may_be_retried += known.state is JobState.FAILED and not known.download_again
         if self._is_bought_again(known):
             self._buy(job, known.state)
         self._see(job)
@@ -176,6 +181,7 @@ class _Reading:
         may_rerun = known.state is JobState.QUEUED or known.state.ended
         if self._settings.on_changed == "rerun" and may_rerun:
             self._marks.add(known.seq)
+            self._tally.bought_instead += known.state is JobState.FAILED and known.download_again
             self._buy(job)
         elif self._settings.on_changed == "error":
             self._marks.add(known.seq)  # nothing of it is bought before somebody decides
@@ -256,8 +262,15 @@ class _Reading:
             time=self._time(),
             disk=_disk(self._figures, self._reader.mean_bytes() if self._reader and self._figures.counts else None),
             prices_as_of=self._quoter.as_of,
+            fetched_again=self._fetched_again(),
+            may_be_retried=tally.may_be_retried,
             warnings=warnings,
         )
+
+    def _fetched_again(self) -> int:
+        if self._reader is None or not self._counts[JobState.FAILED]:
+            return 0
+        return sum(group.comes_again for group in self._reader.failures()) - self._tally.bought_instead
 
     def _time(self) -> Time:
         counts = self._figures.counts
@@ -290,6 +303,9 @@ class _Tally:
     bought: int = 0
     beyond_limit: int = 0
     retried: int = 0
+    may_be_retried: int = 0
+    bought_instead: int = 0
+    """Failed at their download, and changed: they are bought anew."""
     resubmitted: int = 0
     not_selected: int = 0
     affordable: int = 0

@@ -94,16 +94,24 @@ def _to_submit(plan: "Plan") -> Iterator[str]:
     parts = (
         (plan.retried, "of them failed before (--retry-failed)"),
         (plan.resubmitted, "of them unknown, some may be paid twice (--resubmit-unknown)"),
-        (plan.beyond_limit, "more wait for another run (--limit)"),
-        (plan.not_selected, "more are not selected (--select)"),
+        (plan.beyond_limit, f"more {_either(plan.beyond_limit, 'waits', 'wait')} for another run (--limit)"),
+        (plan.not_selected, f"more {_either(plan.not_selected, 'is', 'are')} not selected (--select)"),
+        (
+            plan.fetched_again,
+            f"failed at {_either(plan.fetched_again, 'its', 'their')} download: fetched again, unpaid",
+        ),
     )
     for number, words in parts:
         if number:
             yield f"{number:>9,} {words}"
-    if plan.rows.failed and not plan.retried:
-        yield "  --retry-failed would buy the failed ones again"
+    if plan.may_be_retried and not plan.retried:
+        yield f"  --retry-failed would buy the {'other ' * bool(plan.fetched_again)}failed ones again"
     if plan.rows.unknown and not plan.resubmitted:
         yield "  --resubmit-unknown would buy the unknown ones again"
+
+
+def _either(number: int, one: str, more: str) -> str:
+    return one if number == 1 else more
 
 
 def _table(figures: Figures) -> Iterator[str]:
@@ -267,6 +275,7 @@ def plan_json(plan: "Plan") -> str:
             "by_kind": [_group_facts(quote, number) for quote, number in _groups(figures.counts).items()],
             **_price_facts(figures),
         },
+        "fetched_again": plan.fetched_again,
         "prices_as_of": plan.prices_as_of,
         "time": {"seconds": plan.time.seconds, "slots": plan.time.slots, "jobs_by_learned": plan.time.learned}
         | {"jobs_by_documents": plan.time.documented},

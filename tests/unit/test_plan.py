@@ -159,6 +159,7 @@ async def test_second_attempts_are_counted_when_they_are_asked_for(planned: Plan
     rows = [row(state) for state in STATES]
     retried = planned(rows, retry_failed=True)
     assert (retried.to_submit.jobs, retried.retried) == (2, 1)
+    assert (retried.fetched_again, retried.may_be_retried) == (1, 1)
     resubmitted = planned(rows, resubmit_unknown=True)
     assert (resubmitted.to_submit.jobs, resubmitted.resubmitted) == (3, 2)
 
@@ -173,6 +174,7 @@ async def test_changed_rows_are_listed(
     await settled(*STATES)
     found = planned([row(state, resolution="720P") for state in STATES], on_changed=on_changed)
     assert found.rows == Rows(changed=8)
+    assert found.fetched_again == (0 if on_changed == "rerun" else 1)
     assert (found.to_submit.jobs, found.refused) == (bought, refused)
     assert found.changed[0].differs == ("parameters.resolution",)
     assert {job.state for job in found.changed} == set(JobState)

@@ -114,7 +114,7 @@ def test_a_hundred_kinds_are_shown_when_there_are_more() -> None:
 def test_every_kind_of_row_is_told() -> None:
     """New, changed, waiting, in flight, done, failed, unknown, and what is no longer in the manifest."""
     left = NEW.left | {JobState.QUEUED: 2, JobState.RUNNING: 1, JobState.DONE: 7}
-    said = text(replace(NEW, rows=Rows(1, 0, 2, 3, 4, 1005, 6), left=left))
+    said = text(replace(NEW, rows=Rows(1, 0, 2, 3, 4, 1005, 6), left=left, may_be_retried=1005))
     assert (
         "        1 new\n"
         "        2 enrolled before, not bought yet\n"
@@ -162,6 +162,26 @@ def test_what_the_settings_add_or_leave_is_counted() -> None:
         "    1,000 more are not selected (--select)\n"
     ) in said
     assert "would buy the failed" not in said
+
+
+def test_a_single_job_is_spoken_of_as_one() -> None:
+    """In each line that counts."""
+    said = text(replace(NEW, beyond_limit=1, not_selected=1, fetched_again=1))
+    assert (
+        "        1 more waits for another run (--limit)\n"
+        "        1 more is not selected (--select)\n"
+        "        1 failed at its download: fetched again, unpaid\n"
+    ) in said
+
+
+def test_nothing_is_to_be_bought_when_videos_come_again_unpaid() -> None:
+    """A failed download is fetched again by any run; only the other failed jobs would be bought again."""
+    fetched = replace(NEW, to_submit=Figures(), rows=Rows(failed=2), fetched_again=2)
+    said = "to submit: 0 jobs\n        2 failed at their download: fetched again, unpaid"
+    assert text(fetched).endswith(said)
+    both = replace(fetched, rows=Rows(failed=3), may_be_retried=1)
+    assert text(both).endswith(f"{said}\n  --retry-failed would buy the other failed ones again")
+    assert json.loads(plan_json(fetched))["fetched_again"] == 2
 
 
 def test_what_was_spent_is_told_with_the_day_of_the_prices() -> None:
