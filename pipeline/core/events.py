@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from pipeline.core.jobs import Job, JobState, Outcome
 from pipeline.core.money import Actual, Quote, Spending
-from pipeline.core.values import Value
+from pipeline.core.values import Value, made
 
 
 class Event(Value):
@@ -39,6 +39,8 @@ class BatchPriced(Event):
     spending: tuple[Spending, ...]
     seconds: float | None
     """That the tasks take, on the slots that there are; None where that is not known."""
+    adopted: Mapping[str, Quote] = made(default_factory=dict)
+    """Attempts of earlier runs that may yet end, by job, as they were priced when they were bought."""
 
 
 class JobMoved(Event):

@@ -86,7 +86,9 @@ class Crew:
         kept = await ledger.kept()
         shares = {one.job_id: Share(one.worst or 0, 1, one.seconds or 0) for one in kept}
         self._desk.budget = Budget(caps, spent_in(spending), shares, (one.job_id for one in kept if one.doubted))
-        self._desk.tell(BatchPriced(self._desk.now(), figures.counts, tuple(spending), self._wall_seconds(figures)))
+        adopted = {one.job_id: one.quote for one in kept}
+        seconds = self._wall_seconds(figures)
+        self._desk.tell(BatchPriced(self._desk.now(), figures.counts, tuple(spending), seconds, adopted))
 
     def adopt(self, record: Record) -> None:
         """Take over a job that an earlier run bought: look its submit up, ask about its task, or fetch its videos."""

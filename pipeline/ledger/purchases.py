@@ -39,6 +39,14 @@ class Kept(Value):
     """Thousandths of a second of video, at most."""
     doubted: bool
     """Its submit was in doubt once; it goes on counting while it is tried again under the same id of ours."""
+    currency: str = ""
+    expected: int | None = None
+    """Millionths."""
+
+    @property
+    def quote(self) -> Quote:
+        """What it costs, as it was priced when it was bought."""
+        return Quote("", "", longest=self.seconds, currency=self.currency, expected=self.expected, worst=self.worst)
 
 
 # -- in the transaction of an attempt -------------------------------------------------------------------------------
@@ -137,7 +145,7 @@ def cost_so_far(purchase: Purchase | None) -> Cost | None:
 # -- questions ------------------------------------------------------------------------------------------------------
 
 _KEPT = """
-    SELECT job_id, worst, seconds, doubted FROM jobs
+    SELECT job_id, worst, seconds, doubted, currency, expected FROM jobs
     JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt + (state = 'queued')
     WHERE state IN ('submitting', 'running', 'queued') AND NOT ended
 """
@@ -154,8 +162,10 @@ def spending(connection: LedgerConnection) -> list[Spending]:
 
 def kept(connection: sqlite3.Connection) -> list[Kept]:
     """The attempts that a run may still learn something about."""
-    rows = connection.execute(_KEPT)
-    return [Kept(row["job_id"], row["worst"], row["seconds"], bool(row["doubted"])) for row in rows]
+    return [
+        Kept(row["job_id"], row["worst"], row["seconds"], bool(row["doubted"]), row["currency"], row["expected"])
+        for row in connection.execute(_KEPT)
+    ]
 
 
 def waiting(connection: sqlite3.Connection, pattern: str, limit: int | None) -> Iterator[Job]:

@@ -212,7 +212,7 @@ def _cost(standing: Standing) -> list[Line]:
 
 
 def cost_text(standing: Standing) -> str:
-    """What was spent, what is held for tasks that run, what is to come, and what has no known price."""
+    """What this run has spent, what is reserved at worst, what is to come, and what has no known price."""
     if standing.subject.rehearsal:
         live = _live(standing.money)
         return f"nothing, this is a rehearsal{f'; live, it would be {live}' if live else ''}"
@@ -223,12 +223,15 @@ def cost_text(standing: Standing) -> str:
 
 
 def _amounts(one: Money) -> str:
-    running = f", {shown_amount(one.held)} for what runs" if one.held else ""
-    return f"{shown_amount(one.spent)} {one.currency} spent{running}, {shown_amount(one.to_come)} to come"
+    doubted = f" ({shown_amount(one.doubted)} for unknown jobs)" if one.doubted else ""
+    if one.doubted == one.reserved:
+        doubted = " for unknown jobs"
+    reserved = f", {shown_amount(one.reserved)} reserved{doubted}" if one.reserved else ""
+    return f"{shown_amount(one.spent)} {one.currency} spent{reserved}, {shown_amount(one.to_come)} to come"
 
 
 def _live(money: Sequence[Money]) -> str:
-    sums = [f"{shown_amount(one.spent + one.held + one.to_come)} {one.currency}" for one in money if one.currency]
+    sums = [f"{shown_amount(one.expected)} {one.currency}" for one in money if one.currency]
     sums += [f"{many(one.jobs, 'job')} of unknown price" for one in money if not one.currency]
     return " and ".join(sums)
 

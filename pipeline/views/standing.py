@@ -96,7 +96,7 @@ class Standing(Value):
     speed: Speed = Speed()
     money: tuple[Money, ...] = ()
     spent_before: tuple[tuple[str, int], ...] = ()
-    """What the folder had come to when the run began, at most: currency and millionths."""
+    """What had ended in the folder before this run began has cost: currency and millionths."""
     running: tuple[Running, ...] = ()
     """The oldest first."""
     running_before: int = 0

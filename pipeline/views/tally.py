@@ -137,8 +137,8 @@ class Tally:
 
     def _price(self, event: BatchPriced) -> None:
         self._outlook.expect(event.quotes)
-        self._purse.expect(event.quotes)
-        self._before = tuple((one.currency, one.at_most) for one in event.spending if one.currency and one.at_most)
+        self._purse.expect(event.quotes, event.adopted, event.spending)
+        self._before = tuple((one.currency, one.spent) for one in event.spending if one.currency and one.spent)
 
     def _start(self, event: BatchStarted) -> None:
         self._counts.update(event.counts)

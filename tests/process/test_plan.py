@@ -50,6 +50,23 @@ def test_a_run_begins_with_the_totals_of_its_plan(lab: Any) -> None:
     assert "4 paid tasks (prices of 2026-03-24)" in lab.run("status", "outputs/shots").out
 
 
+def test_money_is_the_same_while_a_run_goes_on_as_at_its_end(lab: Any) -> None:
+    """What an earlier run left running is spent by the run in which it ends, and nothing is told twice or at worst."""
+    lab.emulator(speed=60, spread=0)
+    manifest = lab.manifest(*PROMPTS, concurrency=2)
+    first = lab.run("run", manifest, "--max-runtime", "0.5s")
+    assert (first.code, "0.00 CNY spent, 2.88 reserved, 1.80 to come" in first.err) == (3, True), first.err
+    assert "0.00 CNY, 2.88 CNY reserved" in lab.run("status", "outputs/shots").out
+    ended = lab.run("run", manifest, "--limit", "1")
+    last = [line for line in ended.err.splitlines() if " to come" in line][-1]
+    assert "; 2.70 CNY spent, 0.00 to come" in last
+    assert "cost: 2.70 CNY for what ended in this run; in all spent: 2.70 CNY, 3 paid tasks" in ended.out
+    third = lab.run("run", manifest)
+    last = [line for line in third.err.splitlines() if " to come" in line][-1]
+    assert last.endswith("0.90 CNY spent, 0.00 to come; 2.70 CNY before this run")
+    assert "cost: 0.90 CNY for what ended in this run; in all spent: 3.60 CNY" in third.out
+
+
 def test_a_run_buys_what_the_plan_said_when_the_folder_is_half_done(lab: Any) -> None:
     """Done, failed, waiting, changed and new rows: the number, the money, and the cap come true."""
     emulator = lab.emulator()

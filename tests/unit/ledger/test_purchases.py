@@ -185,7 +185,8 @@ def test_only_what_may_still_change_is_kept(connection: sqlite3.Connection, buy:
     transitions.lost(connection, RUN, "unknown", FAILURE, 4.0)
     found = {one.job_id: one for one in purchases.kept(connection)}
     assert found == {
-        name: Kept(name, 1_440_000, 8000, doubted=name == "doubted") for name in ("submitting", "running", "doubted")
+        name: Kept(name, 1_440_000, 8000, name == "doubted", "CNY", 900_000)
+        for name in ("submitting", "running", "doubted")
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.core.jobs import JobState
-from pipeline.views.picture import STAGES, last_picture, picture, plainly, words
+from pipeline.views.picture import STAGES, cost_text, last_picture, picture, plainly, words
 from pipeline.views.purse import Money
 from pipeline.views.standing import Finished, Reason, Running, Speed, Standing, Subject
 from pipeline.views.text import cells
@@ -28,7 +28,7 @@ MIDWAY = Standing(
     note="429: paused 12 s",
     subject=Subject("shots.yaml", "outputs/shots"),
     speed=Speed(5.54, 4.6, 2_345_678),
-    money=(Money("CNY", spent=4_500_000, held=2_700_000, to_come=1_800_000), Money("", jobs=3)),
+    money=(Money("CNY", spent=4_500_000, reserved=2_700_000, to_come=1_800_000, expected=9_000_000), Money("", jobs=3)),
     spent_before=(("CNY", 1_000_000),),
     running=(Running("wave-01", KIND, 61, 20.0), Running("dune", KIND, 18.2, 20.0), Running("sea", KIND, 1)),
     running_before=2,
@@ -41,7 +41,7 @@ shots.yaml → outputs/shots
 █ 5 done ▓ 1 downloading ▒ 3 running ░ 2 waiting ! 1 failed ? 0 unknown
 time   1:05, about 32 s left; 5.5 jobs/min, 4.6 videos/min, 2.3 MB/s
 slots  3 of 3 in use (of 4 asked for); 429: paused 12 s
-cost   4.50 CNY spent, 2.70 for what runs, 1.80 to come; 3 jobs of unknown pri…
+cost   4.50 CNY spent, 2.70 reserved, 1.80 to come; 3 jobs of unknown price; 1…
 slowest running; 2 more from an earlier run
    1:01  wave-01  3.0 × the usual  Wan-AI/Wan2.2-I2V 480P
    0:18  dune     Wan-AI/Wan2.2-I2V 480P
@@ -175,8 +175,22 @@ def test_money_of_before_is_told_when_there_is_room() -> None:
     """What this run spends comes first, then what the folder had come to."""
     (cost,) = [line for line in drawn(MIDWAY, 119, 18) if line.startswith("cost")]
     assert cost == (
-        "cost   4.50 CNY spent, 2.70 for what runs, 1.80 to come; 3 jobs of unknown price; 1.00 CNY before this run"
+        "cost   4.50 CNY spent, 2.70 reserved, 1.80 to come; 3 jobs of unknown price; 1.00 CNY before this run"
     )
+
+
+@pytest.mark.parametrize(
+    ("doubted", "said"),
+    [
+        (0, "2.70 reserved,"),
+        (900_000, "2.70 reserved (0.90 for unknown jobs),"),
+        (2_700_000, "2.70 reserved for unknown jobs,"),
+    ],
+)
+def test_money_for_unknown_jobs_is_told_apart_from_what_runs(doubted: int, said: str) -> None:
+    """Where nothing runs, nothing is reserved for it."""
+    money = Money("CNY", spent=1, reserved=2_700_000, doubted=doubted)
+    assert f" spent, {said} 0.00 to come" in cost_text(replace(MIDWAY, money=(money,)))
 
 
 def test_other_reasons_are_counted_when_there_is_no_room_for_all() -> None:

@@ -37,7 +37,7 @@ def test_a_plain_line_says_everything_when_a_batch_is_midway() -> None:
         slots=3,
         slots_wanted=4,
         speed=Speed(7.38, 6.46, 1_500_000),
-        money=(Money("CNY", 900_000, 0, 1_800_000),),
+        money=(Money("CNY", spent=900_000, to_come=1_800_000),),
         note="429: paused 3 s",
     )
     assert plain_line(busy).split("; ")[1:] == [

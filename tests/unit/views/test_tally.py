@@ -1,6 +1,7 @@
 """The tally of a batch, with time as an argument."""
 
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -133,71 +134,86 @@ def test_slots_are_counted_against_those_asked_for_when_the_service_allows_fewer
 
 # -- money -------------------------------------------------------------------------------------------------------------
 
-PRICE = quote()
+PRICE = replace(quote(), worst=1_440_000)
 
 
 def test_money_moves_with_the_job_when_it_is_bought() -> None:
-    """To come, held while it runs, spent as the service reports it."""
+    """To come, reserved at worst while it runs, spent as the service reports it."""
     tally = told(priced({PRICE: 2}), started(queued=2))
-    assert tally.standing().money == (Money("CNY", to_come=1_800_000),)
+    assert tally.standing().money == (Money("CNY", to_come=1_800_000, expected=1_800_000),)
     tally.hear(moved("a", JobState.SUBMITTING, price=PRICE))
-    assert tally.standing().money == (Money("CNY", held=900_000, to_come=900_000),)
+    assert tally.standing().money == (Money("CNY", reserved=1_440_000, to_come=900_000, expected=1_800_000),)
     tally.hear(moved("a", JobState.RUNNING))
     tally.hear(moved("a", JobState.FETCHING, actual=Actual(700_000, 5000)))
-    assert tally.standing().money == (Money("CNY", spent=700_000, to_come=900_000),)
+    assert tally.standing().money == (Money("CNY", spent=700_000, to_come=900_000, expected=1_600_000),)
     tally.hear(moved("a", JobState.DONE))
-    assert tally.standing().money == (Money("CNY", spent=700_000, to_come=900_000),)
+    assert tally.standing().money == (Money("CNY", spent=700_000, to_come=900_000, expected=1_600_000),)
 
 
 @pytest.mark.parametrize(
-    ("end", "spent", "held"),
+    ("end", "spent", "reserved"),
     [
         (moved("a", JobState.FAILED, Stage.SUBMIT), 0, 0),
-        (moved("a", JobState.UNKNOWN), 0, 900_000),
+        (moved("a", JobState.UNKNOWN), 0, 1_440_000),
     ],
 )
-def test_only_what_may_have_been_bought_counts_when_a_submit_goes_wrong(end: JobMoved, spent: int, held: int) -> None:
+def test_only_what_may_have_been_bought_counts_when_a_submit_goes_wrong(
+    end: JobMoved, spent: int, reserved: int
+) -> None:
     """A refused request cost nothing; one whose answer was lost may have."""
     tally = told(priced({PRICE: 1}), started(queued=1), moved("a", JobState.SUBMITTING, price=PRICE), end)
     (found,) = tally.standing().money
-    assert (found.spent, found.held) == (spent, held)
+    assert (found.spent, found.reserved, found.doubted) == (spent, reserved, reserved)
 
 
 def test_a_failed_task_counts_in_full_when_the_service_reports_nothing() -> None:
     """Whether the vendor charges it is not documented."""
     events = [moved("a", JobState.SUBMITTING, price=PRICE), moved("a", JobState.RUNNING)]
     tally = told(priced({PRICE: 1}), started(queued=1), *events, moved("a", JobState.FAILED, Stage.GENERATE))
-    assert tally.standing().money == (Money("CNY", spent=900_000),)
+    assert tally.standing().money == (Money("CNY", spent=900_000, expected=900_000),)
 
 
 def test_a_submit_that_is_taken_back_is_to_come_again_when_nothing_was_created() -> None:
     """It is counted once, wherever it is."""
     tally = told(priced({PRICE: 1}), started(queued=1), moved("a", JobState.SUBMITTING, price=PRICE))
     tally.hear(moved("a", JobState.QUEUED))
-    assert tally.standing().money == (Money("CNY", to_come=900_000),)
+    assert tally.standing().money == (Money("CNY", to_come=900_000, expected=900_000),)
 
 
 def test_an_unknown_price_is_counted_in_jobs_when_nobody_published_it() -> None:
     """It is no zero: the jobs are named apart from the money, before and after they were bought."""
     strange = quote(expected=None)
     tally = told(priced({PRICE: 1, strange: 2}), started(queued=3))
-    assert tally.standing().money == (Money("CNY", to_come=900_000), Money("", jobs=2))
+    assert tally.standing().money == (Money("CNY", to_come=900_000, expected=900_000), Money("", jobs=2))
     for event in (moved("a", JobState.SUBMITTING, price=strange), *list(life("a"))[1:]):
         tally.hear(event)
-    assert tally.standing().money == (Money("CNY", to_come=900_000), Money("", jobs=2))
+    assert tally.standing().money == (Money("CNY", to_come=900_000, expected=900_000), Money("", jobs=2))
 
 
 def test_only_a_part_is_to_come_when_this_run_submits_fewer_than_wait() -> None:
     """With --limit the mixture of what waits counts."""
     tally = told(priced({PRICE: 10}))
     tally.hear(started(queued=4))
-    assert tally.standing().money == (Money("CNY", to_come=3_600_000),)
+    assert tally.standing().money == (Money("CNY", to_come=3_600_000, expected=3_600_000),)
 
 
 def test_what_the_folder_came_to_is_told_when_an_earlier_run_spent() -> None:
-    """At most, each currency apart; what has no known price has no amount."""
-    spending = (Spending("", tasks=1, unpriced=1), Spending("CNY", tasks=2, spent=1, at_most=2_000_000))
-    assert told(BatchPriced(0.0, {}, spending, None)).standing().spent_before == (("CNY", 2_000_000),)
+    """What had ended, each currency apart; what has no known price has no amount."""
+    spending = (Spending("", tasks=1, unpriced=1), Spending("CNY", tasks=2, spent=900_000, at_most=2_000_000))
+    assert told(BatchPriced(0.0, {}, spending, None)).standing().spent_before == (("CNY", 900_000),)
+
+
+def test_an_adopted_task_is_this_runs_when_it_ends_here() -> None:
+    """Reserved at worst from the beginning, as the ledger has it, and then spent."""
+    spending = Spending("CNY", tasks=4, spent=900_000, reserved=3 * 1_440_000, at_most=9_000_000)
+    adopted = {"a": PRICE, "b": PRICE}
+    tally = told(BatchPriced(0.0, {}, (spending,), None, adopted), started(running=2, unknown=1, done=1))
+    assert tally.standing().money == (Money("CNY", reserved=4_320_000, doubted=1_440_000, expected=1_800_000),)
+    tally.hear(moved("a", JobState.FETCHING, actual=Actual(700_000, 5000)))
+    tally.hear(moved("b", JobState.FAILED, Stage.GENERATE))
+    standing = tally.standing()
+    assert standing.money == (Money("CNY", spent=1_600_000, reserved=1_440_000, doubted=1_440_000, expected=1_600_000),)
+    assert standing.spent_before == (("CNY", 900_000),)
 
 
 # -- jobs and reasons --------------------------------------------------------------------------------------------------
