@@ -137,8 +137,12 @@ def body_lines(end: RunEnd) -> Iterator[str]:
     for one in end.unknown[:SHOWN]:
         yield f"unknown: {one.record.job.job_id}, may have been paid for"
     if end.spending:
-        yield from ["cost: none, this was a rehearsal"] if end.about.rehearsal else spending_lines(end.spending)
+        yield from ["cost: none, this was a rehearsal"] if end.about.rehearsal else _spent(end)
     yield end.next.line
+
+
+def _spent(end: RunEnd) -> Iterator[str]:
+    return spending_lines(end.spending, unknown=end.count(JobState.UNKNOWN))
 
 
 def _shown(message: str) -> str:

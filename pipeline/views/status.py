@@ -47,7 +47,8 @@ def status_lines(status: BatchStatus, resolve: str) -> list[str]:
     lines += [f"  {_run(status.runs[-1], status.holder)}"] if status.runs else []
     lines += [f"{status.counts.get(state, 0):>8,} {state}" for state in JobState]
     live = "a rehearsal: nothing was paid; live: " if status.rehearsal else ""
-    lines += [f"{live}{line}" for line in spending_lines(status.spending or (), printable(status.prices_as_of or ""))]
+    as_of, unknown = printable(status.prices_as_of or ""), status.counts.get(JobState.UNKNOWN, 0)
+    lines += [f"{live}{line}" for line in spending_lines(status.spending or (), as_of, unknown)]
     if status.failures:
         lines += ["failed, by reason:", *map(failure_line, status.failures)]
     if status.unknown:

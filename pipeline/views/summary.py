@@ -140,14 +140,14 @@ def _cost(ending: Ending) -> str:
     if ending.rehearsal:
         return "cost: none, this was a rehearsal"
     before = {one.currency: one.spent for one in ending.spent_before}
+    in_all = "; ".join(spending_lines(ending.spending, unknown=ending.count(JobState.UNKNOWN)))
     by_this_run = [
         f"{shown_amount(max(0, one.spent - before.get(one.currency, 0)))} {one.currency}"
         for one in ending.spending
         if one.currency
     ]
     if not by_this_run:
-        return f"cost: {'; '.join(spending_lines(ending.spending)) or 'nothing was bought'}"
-    in_all = "; ".join(spending_lines(ending.spending))
+        return f"cost: {in_all or 'nothing was bought'}"
     return (
         f"cost: {' and '.join(by_this_run)} for what ended in this run; in all {in_all}{prices_of(ending.prices_as_of)}"
     )

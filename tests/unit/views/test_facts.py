@@ -35,7 +35,7 @@ def test_the_message_is_short_when_a_run_has_ended() -> None:
     assert lines[0] == "night shots: exit 5: 10 done, 2 failed, 1 unknown, 0 remaining"
     assert lines[1].startswith("2 × moderation at generate, first wave-1: refused \\x1b[31m\\nand more xxx")
     assert lines[2] == "unknown: lost-1, may have been paid for"
-    assert lines[3] == "spent: 9.00 CNY, 13 paid tasks"
+    assert lines[3] == "spent: 9.00 CNY, 12 paid tasks, 1 unknown"
     assert lines[4].startswith(
         "next, to decide about lost-1: cd / && pipeline resolve '/srv/outputs/night shots' lost-1 --task-id ID "
     )

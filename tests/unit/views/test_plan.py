@@ -190,7 +190,7 @@ def test_what_was_spent_is_told_with_the_day_of_the_prices() -> None:
     assert said.endswith(
         "to submit: 0 jobs\n"
         "prices: as published on 2026-03-24\n"
-        "spent: 5.00 CNY (0.90 of it estimated), 1.44 CNY reserved, 4 paid tasks\n"
+        "spent: 5.00 CNY (0.90 of it estimated), 1.44 CNY reserved, at most 7.88 CNY, 4\n  paid tasks\n"
         "price unknown: 2 paid tasks"
     )
 

@@ -1,5 +1,6 @@
 """What a folder has come to, as text and as facts."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -17,11 +18,31 @@ def test_each_currency_has_its_line_with_the_day_of_the_prices() -> None:
     spending = [Spending("", tasks=1), SPENT, Spending("EUR", tasks=1, spent=1_000_000)]
     assert list(spending_lines(spending, "2026-03-24")) == [
         "price unknown: 1 paid task",
-        "spent: 5.01 CNY (0.90 of it estimated), 1.44 CNY reserved, 4 paid tasks (prices of 2026-03-24)",
+        (
+            "spent: 5.01 CNY (0.90 of it estimated), 1.44 CNY reserved, at most 7.88 CNY, 4 paid tasks "
+            "(prices of 2026-03-24)"
+        ),
         "spent: 1.00 EUR, 1 paid task (prices of 2026-03-24)",
     ]
     assert list(spending_lines([])) == []
     assert next(spending_lines([SPENT])).endswith("4 paid tasks")
+
+
+def test_the_most_that_it_may_come_to_is_said_only_where_that_is_more() -> None:
+    """A failed task is expected to cost what was estimated, and counts at its worst in a budget."""
+    sure = replace(SPENT, at_most=SPENT.spent + SPENT.reserved)
+    assert "at most" not in next(spending_lines([sure]))
+    assert "1.44 CNY reserved, at most 6.45 CNY, 4" in next(spending_lines([replace(sure, at_most=sure.at_most + 1)]))
+
+
+def test_what_may_not_have_been_bought_is_not_called_paid() -> None:
+    """Jobs that are unknown are told apart; beside another line, nobody can tell whose they are."""
+    assert next(spending_lines([SPENT], unknown=1)).endswith(", 3 paid tasks, 1 unknown")
+    assert next(spending_lines([SPENT], unknown=5)).endswith(", 0 paid tasks, 4 unknown")
+    assert list(spending_lines([Spending("", tasks=1), Spending("EUR", tasks=2, spent=1)], unknown=1)) == [
+        "price unknown: 1 task, paid or unknown",
+        "spent: 0.01 EUR, 2 tasks, paid or unknown",
+    ]
 
 
 def test_scripts_get_exact_amounts() -> None:

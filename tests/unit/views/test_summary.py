@@ -296,7 +296,7 @@ def test_status_is_one_object_when_a_script_asks() -> None:
 def test_status_tells_money_with_its_day_and_says_when_it_was_none() -> None:
     """An amount carries the day of the prices; what a rehearsal came to was never paid."""
     spent = replace(STATUS, spending=[Spending("CNY", tasks=2, spent=1_800_000)], prices_as_of="2026-03-24")
-    line = "spent: 1.80 CNY, 2 paid tasks (prices of 2026-03-24)"
+    line = "spent: 1.80 CNY, 1 paid task, 1 unknown (prices of 2026-03-24)"
     assert line in status_lines(spent, "")
     assert f"a rehearsal: nothing was paid; live: {line}" in status_lines(replace(spent, rehearsal=True), "")
     facts = json.loads(status_json(replace(spent, rehearsal=True)))
