@@ -34,6 +34,8 @@ from pipeline.views.text import many, printable, span
 REPEAT_AFTER = 60.0
 """Seconds for which the same trouble with the same kind of call, or another job left behind, is not told again."""
 
+_LEFT = "left"
+"""The kind of trouble of which the run's end tells how often it went untold."""
 _MOST_TROUBLES = 1000
 """Remembered at once; a service that invents a code for every answer must not fill the memory."""
 
@@ -236,6 +238,8 @@ class TextLog:
     def hear(self, event: Event) -> None:
         """Write the event's line, or none."""
         if level_of(event) > self._level:
+            if type(event) is BatchEnded:
+                self._tell_rest(event.at)
             return
         text, trouble = sentence(event), _repeated(event)
         if trouble and self._level < Level.EVERYTHING:
@@ -243,8 +247,17 @@ class TextLog:
             if gathered is None:
                 return
             text += f" ({gathered:,} more like this since)" if gathered else ""
-        stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
+        self._stamped(event.at, text)
+
+    def _stamped(self, at: float, text: str) -> None:
+        stamp = time.strftime("%H:%M:%S", time.localtime(at))
         self._write(f"{stamp} {printable(text)}")
+
+    def _tell_rest(self, at: float) -> None:
+        """How many jobs more than those that were named are left to the next run."""
+        for (kind, state), (_, untold) in self._told.items():
+            if kind == _LEFT and untold:
+                self._stamped(at, f"{untold:,} more left {state} for the next run")
 
     def warn(self, warning: str) -> None:
         """Write a line about something that may go wrong."""
@@ -270,7 +283,7 @@ def _repeated(event: Event) -> tuple[str, str] | None:
         case CallFailed(call=call, code=code):
             return call, code
         case JobLeft(state=state):
-            return "left", state
+            return _LEFT, state
         case QuestionsLate():
             return "status", "late"
         case SubmittingPaused() | SubmittingResumed():

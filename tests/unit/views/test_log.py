@@ -196,9 +196,24 @@ def test_a_pause_that_comes_and_goes_is_told_once_a_minute_when_it_flickers() ->
 
 
 def test_jobs_left_behind_are_told_once_when_they_are_many() -> None:
-    """Why the first one was left is why all are: a stop with a hundred running tasks is one line, not a hundred."""
+    """Why the first one was left is why all are: a stop with a hundred running tasks is two lines, not a hundred."""
     lines: list[str] = []
     log = TextLog(lines.append, Level.ERRORS, lambda: 0.0)
     for name in ("one", "two", "three"):
         log.hear(JobLeft(1.5, name, JobState.RUNNING, "SIGTERM received"))
-    assert [line.split(" ", 1)[1] for line in lines] == ["one: left running for the next run: SIGTERM received"]
+    log.hear(BatchEnded(2.5, {JobState.RUNNING: 3}))
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "one: left running for the next run: SIGTERM received",
+        "2 more left running for the next run",
+    ]
+
+
+def test_nothing_more_is_told_at_the_end_when_each_job_that_was_left_was_named() -> None:
+    """One job, one line; of repeated calls the end tells nothing."""
+    lines: list[str] = []
+    log = TextLog(lines.append, Level.NOTABLE, lambda: 0.0)
+    log.hear(JobLeft(1.5, "one", JobState.RUNNING, "SIGTERM received"))
+    for _ in range(3):
+        log.hear(CallFailed(1.5, "status", "one", "http_500", "no", 1.0))
+    log.hear(BatchEnded(2.5, {JobState.RUNNING: 1}))
+    assert len(lines) == 2
