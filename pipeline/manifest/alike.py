@@ -173,6 +173,9 @@ class Alike:
             return None
         if any(kind.built.warned for kind in set(patterns)):
             self._problems.count_warnings(sum(pattern.built.warned for pattern in patterns))
+        for kind in set(patterns):
+            for path, message in kind.built.said:
+                self._problems.count_like(path, message, patterns.count(kind))
         return made
 
     def learn(self, block: Block, built: Built) -> None:

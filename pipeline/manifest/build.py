@@ -269,10 +269,7 @@ class _Building:
             self._problems.warn(line, message, job_id=self._job_id, path=path, variant=self._row.variant)
             return
         self._said.add((path, message))
-        if self._problems.first_time(path, message):
-            self._problems.warn(
-                line, message, job_id=self._job_id if own else None, path=path if own else f"defaults.{path}"
-            )
+        self._problems.warn_once(line, message, about=path, job_id=self._job_id, own=own)
 
     def _place(self, path: str) -> tuple[int, bool]:
         """The line of the key at fault, and whether it stands in the job and not in `defaults`."""

@@ -62,6 +62,10 @@ class Problems:
         self._warnings: list[Problem] = []
         self._warned = 0
         self._said: set[tuple[str | None, str]] = set()
+        self._places: dict[tuple[str, str], int] = {}
+        """Where among the warnings those are that may be true of further jobs…"""
+        self._more: dict[int, int] = {}
+        """…and of how many."""
 
     def add(
         self, line: int | None, message: str, *, job_id: str | None = None, path: str | None = None, variant: str = ""
@@ -91,6 +95,25 @@ class Problems:
         if len(self._warnings) < MOST:
             self._warnings.append(self._problem(line, message, job_id, path))
 
+    def warn_once(self, line: int | None, message: str, *, about: str, job_id: str | None, own: bool) -> None:
+        """Something may be wrong with many jobs: it is said of the first, with the number of the others.
+
+        `about` is the path of the value in the job; where it is not the job's own, it stands in `defaults`, and others
+        go without saying.
+        """
+        if not self.first_time(about, message):
+            self.count_like(about, message)
+            return
+        if own and len(self._warnings) < MOST:
+            self._places[about, message] = len(self._warnings)
+        self.warn(line, message, job_id=job_id if own else None, path=about if own else f"defaults.{about}")
+
+    def count_like(self, about: str, message: str, number: int = 1) -> None:
+        """So many more jobs of which that could be said as well."""
+        place = self._places.get((about, message))
+        if place is not None:
+            self._more[place] = self._more.get(place, 0) + number
+
     def first_time(self, path: str | None, message: str) -> bool:
         """Whether this is said for the first time; for what is true of many rows and worth one line."""
         fresh = (path, message) not in self._said
@@ -114,10 +137,13 @@ class Problems:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """The kept warnings in the order of the file, with a last line about the others."""
-        if self._warned <= MOST:
-            return tuple(self._warnings)
-        more = Problem(self.file, None, None, None, f"… and {self._warned - MOST} more warnings")
-        return (*self._warnings, more)
+        told = list(self._warnings)
+        for place, number in self._more.items():
+            told[place] = _counted(told[place], number)
+        more = self._warned - MOST
+        if more > 0:
+            told.append(Problem(self.file, None, None, None, f"… and {more} more warning{'s' * (more > 1)}"))
+        return tuple(told)
 
     def error(self) -> ManifestError:
         """All of it, in the order of the file."""
@@ -130,3 +156,8 @@ class Problems:
         return Problem(
             self.file, line, plain(job_id, 130) if job_id else None, plain(path, 200) if path else None, message
         )
+
+
+def _counted(warning: Problem, more: int) -> Problem:
+    message = f"{warning.message} (and {more:,} more job{'' if more == 1 else 's'} like it)"
+    return Problem(warning.file, warning.line, warning.job_id, warning.path, message)

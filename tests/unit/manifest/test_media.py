@@ -257,6 +257,19 @@ def test_doubt_about_the_form_is_said_once_when_many_rows_have_it(write):
         (8, "input.image_url"),
     ]
     assert "names only URLs here" in warnings[0].message
+    assert warnings[0].message.endswith(" (and 4 more jobs like it)")
+
+
+def test_a_doubt_that_one_row_has_is_said_without_a_number(write):
+    """Two rows are the first and one more; what stands in `defaults` is true of every row, and is not counted."""
+    for rows, end in (("1,pic.png\n", "refuse it"), ("1,pic.png\n2,pic.png\n", "refuse it (and 1 more job like it)")):
+        with open_manifest(write("a.csv", f"id,image_url\n{rows}")) as manifest:
+            (warning,) = manifest.check().warnings
+        assert str(warning).endswith(f": the service may {end}")
+    text = "defaults: {input: {image_url: pic.png}}\njobs: [{id: a, input: {prompt: x}}, {id: b, input: {prompt: y}}]\n"
+    with open_manifest(write("a.yaml", text)) as manifest:
+        (warning,) = manifest.check().warnings
+    assert str(warning).endswith(": the service may refuse it")
 
 
 def test_warnings_are_capped_when_there_are_very_many(write):
@@ -265,7 +278,7 @@ def test_warnings_are_capped_when_there_are_very_many(write):
     with open_manifest(write("a.csv", f"image_url\n{rows}")) as manifest:
         warnings = manifest.check().warnings
     assert len(warnings) == 101
-    assert "… and 1 more warnings" in str(warnings[-1])
+    assert str(warnings[-1]).endswith("… and 1 more warning")
 
 
 @pytest.mark.parametrize(("spare", "taken"), [(0, True), (4, False)])
