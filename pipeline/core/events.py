@@ -21,6 +21,14 @@ class FolderAwaited(Event):
     """For which it waits at most."""
 
 
+class RowsKept(Event):
+    """Rows changed since they were enrolled, and their jobs stay as they were, as the settings have it."""
+
+    count: int
+    job_ids: tuple[str, ...]
+    """The first of them, in the order of the manifest."""
+
+
 class BatchStarted(Event):
     """The manifest is enrolled and what an earlier run left behind is back in the flow."""
 

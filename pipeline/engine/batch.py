@@ -7,7 +7,7 @@ from random import Random
 
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import LedgerError, PipelineError, StoppedError, UsageError
-from pipeline.core.events import BatchEnded, BatchStarted, Listener, nobody
+from pipeline.core.events import BatchEnded, BatchStarted, Listener, RowsKept, nobody
 from pipeline.core.jobs import Job, JobState, remaining
 from pipeline.core.ports import Prices, Service, VideoStore
 from pipeline.core.values import Value
@@ -19,7 +19,7 @@ from pipeline.ledger import Enrolment, Ledger, Reading
 from pipeline.settings import Settings
 
 _PAGE = 500  # unfinished jobs read at a time
-_SHOWN = 5  # changed fields named for one job
+_SHOWN = 5  # changed fields named for one job, and jobs whose rows were left
 
 
 class Summary(Value):
@@ -123,6 +123,9 @@ class Batch:
             enrolment = await self._ledger.enroll(self._unless_stopped(jobs), on_changed, self._desk.now(), reading)
             if enrolment.changed and on_changed == "error":
                 raise UsageError(_changed_sentence(enrolment))
+            if enrolment.changed and on_changed == "keep":
+                first = tuple(job.job_id for job in enrolment.changed[:_SHOWN])
+                self._desk.tell(RowsKept(self._desk.now(), enrolment.changed_total, first))
         select = self._settings.select
         if select is not None and not await self._ledger.is_selected(select):
             raise UsageError(f"no job matches --select {select!r}; nothing was submitted")

@@ -18,6 +18,7 @@ from pipeline.core.events import (
     JobLeft,
     JobMoved,
     QuestionsLate,
+    RowsKept,
     SlotsChanged,
     Stopping,
     StrangeStatus,
@@ -62,6 +63,7 @@ _LEVELS: Mapping[type[Event], Level] = {
     QuestionsLate: Level.NOTABLE,
     StrangeStatus: Level.NOTABLE,
     FolderAwaited: Level.NOTABLE,
+    RowsKept: Level.NOTABLE,
     JobLeft: Level.ERRORS,
     ExtraFailed: Level.ERRORS,
     Stopping: Level.ERRORS,
@@ -107,6 +109,10 @@ def sentence(event: Event) -> str:
         case FolderAwaited():
             wait = f"waiting for it to end, for {span(event.seconds)} at most"
             return f"another run holds {event.folder}; {wait}"
+        case RowsKept():
+            left = "1 row changed and was" if event.count == 1 else f"{event.count:,} rows changed and were"
+            more = ", …" if event.count > len(event.job_ids) else ""
+            return f"{left} left as enrolled ({', '.join(event.job_ids)}{more})"
         case BatchStarted():
             return f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit"
         case BatchPriced():
@@ -179,6 +185,8 @@ def _facts(event: Event) -> tuple[str, dict[str, Any]]:
             return "stopping", {"reason": event.reason, "message": event.message}
         case FolderAwaited():
             return "folder_awaited", {"folder": event.folder, "seconds": event.seconds}
+        case RowsKept():
+            return "rows_kept", {"count": event.count, "job_ids": list(event.job_ids)}
         case BatchStarted():
             return "batch_started", {"counts": dict(event.counts), "to_submit": event.to_submit, "slots": event.slots}
         case BatchPriced():

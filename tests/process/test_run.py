@@ -243,7 +243,9 @@ def test_a_changed_row_is_refused_when_nobody_says_otherwise(lab: Any) -> None:
     ended = lab.run("run", manifest)
     assert ended.code == 2
     assert "job one (done) is not what was enrolled from shots.yaml:2: input.prompt changed" in ended.err
-    assert lab.run("run", manifest, "--on-changed", "keep").code == 0
+    kept = lab.run("run", manifest, "--on-changed", "keep")
+    assert (kept.code, kept.err[9:]) == (0, "1 row changed and was left as enrolled (one)\n")
+    assert lab.run("run", manifest, "--on-changed", "keep", "-q").err == ""
     assert emulator.bought() == {"one": 1}
     assert lab.run("run", manifest, "--on-changed", "rerun").code == 0
     assert emulator.bought() == {"one": 1, "another": 1}
