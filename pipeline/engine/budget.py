@@ -11,6 +11,7 @@ from enum import StrEnum
 from pipeline.core.jobs import Job, Source
 from pipeline.core.money import Actual, Quote, Spending, exact, micro_allowed, shown_amount
 from pipeline.core.values import Value
+from pipeline.core.words import many
 from pipeline.engine.figures import Figures, currencies
 from pipeline.settings import Settings
 
@@ -217,9 +218,9 @@ def _unknown(what: str, waiting: int, first: tuple[str, Source] | None, bought: 
     parts = []
     if first is not None:
         job_id, source = first
-        parts.append(f"{_jobs(waiting)} without a known {what}, first {job_id} ({source.file}:{source.line})")
+        parts.append(f"{many(waiting, 'job')} without a known {what}, first {job_id} ({source.file}:{source.line})")
     if bought:
-        parts.append(f"{bought:,} attempt{'s' * (bought != 1)} bought before without a known {what}")
+        parts.append(f"{many(bought, 'attempt')} bought before without a known {what}")
     mend = "name a price in a catalog of your own (--catalog), " if what == "price" else ""
     return (
         f"{cap} cannot be kept: {' and '.join(parts)}; {mend}choose other jobs, or say --allow-unpriced, "
@@ -245,7 +246,7 @@ def reached(budget: Budget, left: Figures) -> str:
         said.append(f"max_jobs is {caps.tasks:,}, and {used.tasks:,} were bought")
     if caps.seconds is not None:
         said.append(f"max_seconds is {caps.seconds / 1000:,g}, and {used.seconds / 1000:,g} s of video were bought")
-    return f"{'; '.join(said)}; left: {_jobs(left.jobs)}{_at_worst(left)}"
+    return f"{'; '.join(said)}; left: {many(left.jobs, 'job')}{_at_worst(left)}"
 
 
 def enough(budget: Budget, left: Figures) -> str:
@@ -266,7 +267,3 @@ def enough(budget: Budget, left: Figures) -> str:
 def _at_worst(left: Figures) -> str:
     sums = [f"{shown_amount(one.worst)} {one.currency} at worst" for one in left.sums() if one.worst is not None]
     return f", {' and '.join(sums)}" if sums else ""
-
-
-def _jobs(number: int) -> str:
-    return f"{number:,} job{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from pipeline.catalog import plain
 from pipeline.core.errors import ManifestError, Problem
+from pipeline.core.words import many
 
 MOST = 100
 """Problems (and warnings) that are kept; the others are only counted."""
@@ -142,7 +143,7 @@ class Problems:
             told[place] = _counted(told[place], number)
         more = self._warned - MOST
         if more > 0:
-            told.append(Problem(self.file, None, None, None, f"… and {more} more warning{'s' * (more > 1)}"))
+            told.append(Problem(self.file, None, None, None, f"… and {many(more, 'more warning')}"))
         return tuple(told)
 
     def error(self) -> ManifestError:
@@ -159,5 +160,5 @@ class Problems:
 
 
 def _counted(warning: Problem, more: int) -> Problem:
-    message = f"{warning.message} (and {more:,} more job{'' if more == 1 else 's'} like it)"
+    message = f"{warning.message} (and {many(more, 'more job')} like it)"
     return Problem(warning.file, warning.line, warning.job_id, warning.path, message)

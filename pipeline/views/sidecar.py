@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from pipeline import __version__
 from pipeline.core.clock import iso
-from pipeline.core.errors import PipelineError
 from pipeline.core.jobs import JobState, StoredFile
 from pipeline.ledger import LedgerReader, Story
 from pipeline.ledger.codec import steerless, to_json, to_strict_json
@@ -26,10 +25,6 @@ _HEAD = b'{\n  "kind": "' + KIND.encode() + b'"'
 """How every sidecar begins: anything else under its name is somebody else's."""
 _LONGEST_DATA = 1000
 """Characters of a data URI that stands in a manifest; of a longer one, its digest is kept."""
-
-
-class SidecarError(PipelineError):
-    """A sidecar could not be written."""
 
 
 # -- what it says: pure ------------------------------------------------------------------------------------------------

@@ -2,6 +2,11 @@
 
 import unicodedata
 
+from pipeline.core import words
+
+many = words.many
+"""As the rooms below count, too."""
+
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that could move the cursor, turn the writing direction, hide, or break a line."""
 _JOINER = "\u200d"  # it only joins emoji
@@ -80,11 +85,6 @@ def span(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def many(number: int, noun: str) -> str:
-    """`1 job`, `1,234 jobs`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def roughly(seconds: float) -> str:

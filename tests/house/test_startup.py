@@ -28,6 +28,7 @@ WORDS = {
     "pipeline.cli.shell",
     "pipeline.core.errors",
     "pipeline.core.values",
+    "pipeline.core.words",
     "pipeline.views.text",
 }
 LOOKED_UP = WORDS | {
