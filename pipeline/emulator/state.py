@@ -53,7 +53,10 @@ class Keep:
 
     def settle(self, identity: Identity) -> None:
         """Record the identity, whole or not at all."""
-        store(self._identity_file, msgspec.json.encode(asdict(identity)))
+        try:
+            store(self._identity_file, msgspec.json.encode(asdict(identity)))
+        except OSError as error:
+            raise FolderError(f"{self.folder}: cannot hold an emulator: {error.strerror}") from error
 
     def record(self, task: RemoteTask) -> None:
         """Append a task to the journal."""

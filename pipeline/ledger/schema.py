@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import __version__
 from pipeline.core.errors import LedgerError, UsageError
-from pipeline.ledger.faults import primary_code, translated
+from pipeline.ledger.faults import is_full, primary_code, translated
 
 if TYPE_CHECKING:
     from pipeline.ledger.connection import LedgerConnection
@@ -334,7 +334,9 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing.
 
     It is no `mode=ro`, which would leave the log's companions (`-wal`, `-shm`) behind it. Where the folder itself is
-    read-only there is no place for them at all, and SQLite wants to be told that nobody writes (`immutable`).
+    read-only, or the disk is full to the last byte, there is no place for them at all, and SQLite wants to be told that
+    nobody writes (`immutable`): a writer would have made them already. What a killed run left in the log is then out of
+    reach, so that where there is any the question must wait.
     """
     target = path.absolute().as_uri()
     connection = _connect(f"{target}?mode=rw")
@@ -343,14 +345,22 @@ def _connect_read_only(path: Path) -> sqlite3.Connection:
         _version(connection)
     except sqlite3.OperationalError as error:
         connection.close()
-        at_rest = not path.with_name(f"{path.name}-wal").exists()
-        if at_rest and primary_code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+        no_place = primary_code(error) in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} or is_full(error, path)
+        if no_place and _is_at_rest(path):
             return _connect(f"{target}?mode=ro&immutable=1")
         raise
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether the whole ledger is in its file, and nothing of it in the log."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size == 0
+    except FileNotFoundError:
+        return True
 
 
 @contextmanager

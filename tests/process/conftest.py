@@ -188,7 +188,10 @@ class Lab:
     def run(
         self, *arguments: object, stdin: str = "", limits: Callable[[], None] | None = None, **environment: str
     ) -> Ended:
-        """Run a command to its end; `limits` is called in the new process before it becomes the command."""
+        """Run a command to its end; `limits` is called in the new process before it becomes the command.
+
+        Python is kept from writing what it compiles under them: half of it would break every later command.
+        """
         return self._run([*COMMAND, *map(str, arguments)], environment, stdin, limits)
 
     def crash(self, point: str, *arguments: object) -> None:
@@ -206,7 +209,7 @@ class Lab:
         ended = subprocess.run(
             command,
             cwd=self.path,
-            env={**self.environment, **environment},
+            env={**self.environment, **environment, **({"PYTHONDONTWRITEBYTECODE": "1"} if limits else {})},
             input=stdin.encode(),
             capture_output=True,
             check=False,

@@ -114,6 +114,32 @@ def test_the_run_stops_when_a_video_of_unknown_length_fills_the_disk(small_disk:
         finish(lab, command, ["wave"], double.bought)
 
 
+def test_every_question_is_answered_when_the_disk_is_full_to_the_last_byte(small_disk: SmallDisk, lab: Any) -> None:
+    """Whoever only looks still sees how the batch stands; whoever would write is told to make room."""
+    small_disk.mount("size=4m")
+    emulator = lab.emulator()
+    command = ("run", lab.manifest(*PROMPTS, **ROOMY))
+    assert lab.run(*command).code == 0
+    fill(lab.path / "outputs/fill")
+    for question in (("status", FOLDER), ("verify", FOLDER), ("results", FOLDER, "--latest"), ("plan", "shots.yaml")):
+        assert lab.run(*question).code == 0
+    for order in (command, ("collect", FOLDER)):
+        ended = lab.run(*order)
+        assert ended.code == 3
+        assert "the disk is full; make room and run the same command again" in ended.err
+    rehearsed = lab.run(*command, "--rehearse")
+    assert (rehearsed.code, "bug" in rehearsed.err) == (3, False)
+    (lab.path / "outputs/fill").unlink()
+    finish(lab, command, PROMPTS, emulator.bought)
+
+
+def fill(path: Path) -> None:
+    """Take every byte that is left."""
+    with suppress(OSError), path.open("wb", buffering=0) as stream:
+        while stream.write(bytes(4096)):
+            pass
+
+
 def test_nothing_is_bought_when_less_is_free_than_the_floor(small_disk: SmallDisk, lab: Any) -> None:
     """The floor of free space stops submitting before the first paid call."""
     small_disk.mount("size=20m")

@@ -2,7 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -125,6 +128,51 @@ async def test_ledger_is_read_and_not_written_when_the_folder_is_read_only(tmp_p
             await Ledger.open(tmp_path, run_id="r2", at=2.0)
     finally:
         tmp_path.chmod(0o700)
+
+
+@contextmanager
+def no_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No file can grow beyond a few bytes, and nothing that is compiled meanwhile is kept by halves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with monkeypatch.context() as here:
+        here.setattr(sys, "dont_write_bytecode", True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_ledger_is_read_when_there_is_no_room_for_its_companions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk blinds nobody, at the first look or at the second; whoever would write hears what is missing."""
+    async with await Ledger.open(tmp_path, run_id="r", at=1.0):
+        pass
+    with no_room(monkeypatch):
+        for _ in range(2):
+            with LedgerReader(tmp_path) as reader:
+                assert len(reader.runs()) == 1
+        with pytest.raises(LedgerError, match="the disk is full; make room and run the same command again"):
+            await Ledger.open(tmp_path, run_id="r2", at=2.0)
+    async with await Ledger.open(tmp_path, run_id="r2", at=2.0):
+        pass
+
+
+async def test_the_disk_is_called_full_when_something_is_left_in_a_log_that_cannot_be_read(
+    tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed run left there is part of the batch: without it an answer would be an old one."""
+    log = tmp_path / f"{LEDGER_NAME}-wal"
+    async with await Ledger.open(tmp_path, run_id="r", at=1.0) as ledger:
+        await ledger.enroll([make_job("a")], "error", 2.0)
+        left = log.read_bytes()
+    log.write_bytes(left)
+    with (
+        no_room(monkeypatch),
+        pytest.raises(LedgerError, match="the disk is full; make room and run the same command again"),
+    ):
+        LedgerReader(tmp_path)
 
 
 async def test_a_story_has_every_moment_when_a_job_is_done(tmp_path: Path, make_job: MakeJob) -> None:
