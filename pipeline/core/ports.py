@@ -22,7 +22,7 @@ class Service(Protocol):
         """The body of the job's submit, local files encoded; free of charge.
 
         `external_id` is our own id for the task, for traceable jobs. It may wait until other bodies are let go.
-        Raises `RejectedError` where a local file is gone or has changed since the manifest was checked.
+        Raises `RejectedError` where a local file is gone or has other bytes than when it was enrolled.
         """
 
     async def submit(self, job: Job, body: Body) -> Task:

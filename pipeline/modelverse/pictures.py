@@ -5,6 +5,7 @@ import base64
 import functools
 import hashlib
 import os
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ class Pictures:
 
     def __init__(self, limit: int = HELD_BYTES) -> None:
         self._limit = limit
+        self._since = time.time_ns()
         self._used: dict[str, _Picture] = {}
         self._idle: OrderedDict[str, _Picture] = OrderedDict()
         self._used_bytes = self._idle_bytes = self._most = self._encoded = 0
@@ -85,7 +87,7 @@ class Pictures:
     async def hold(self, files: Iterable[LocalFile]) -> Held:
         """The files' Base64, once there is room for it; the caller lets go of it, exactly once.
 
-        Each file is looked at: other bytes than those that were checked with the manifest raise `RejectedError` with
+        Each file is looked at: other bytes than those that were enrolled raise `RejectedError` with
         code `local_file_changed`, others are `local_file_missing` and `local_file_unreadable`.
         """
         files = list(files)
@@ -169,9 +171,11 @@ class Pictures:
         """See that the file still has the bytes that were checked, and that the picture has their text."""
         try:
             async with picture.reading:
-                stamp = _stamp(await aiofiles.os.stat(file.path))
+                found = await aiofiles.os.stat(file.path)
+                stamp = _stamp(found)
                 if not picture.text or picture.seen != (file.path, stamp):
-                    await self._read(file, picture)
+                    if not await self._read(file, picture):
+                        raise _changed(file, lately=found.st_ctime_ns >= self._since)
                     picture.seen = (file.path, stamp)
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise RejectedError(f"{file.path}: the file is gone ({file.field})", code="local_file_missing") from exc
@@ -180,7 +184,8 @@ class Pictures:
                 f"{file.path}: the file cannot be read: {exc.strerror} ({file.field})", code="local_file_unreadable"
             ) from exc
 
-    async def _read(self, file: LocalFile, picture: _Picture) -> None:
+    async def _read(self, file: LocalFile, picture: _Picture) -> bool:
+        """Whether the file has the bytes that were enrolled; the picture then has their text."""
         reading = _Reading(encodes=not picture.text)
         async with aiofiles.open(file.path, "rb", opener=open_regular) as opened:
             block = None
@@ -188,13 +193,11 @@ class Pictures:
                 block = await opened.read(_BLOCK)
                 await asyncio.to_thread(reading.take, block)
         if reading.digest.hexdigest() != file.sha256:
-            raise RejectedError(
-                f"{file.path}: the file has changed since the manifest was checked ({file.field})",
-                code="local_file_changed",
-            )
+            return False
         if reading.encodes:
             picture.text = tuple(reading.text)
             self._encoded += 1
+        return True
 
 
 class _Reading:
@@ -211,6 +214,18 @@ class _Reading:
         self.bytes += len(block)
         if self.encodes:
             self.text.append(base64.b64encode(block))
+
+
+def _changed(file: LocalFile, *, lately: bool) -> RejectedError:
+    """The file has other bytes than those that were enrolled: since this run began, or since an earlier one."""
+    what = (
+        "the file has changed while the run went on" if lately else "the file has other bytes than when it was enrolled"
+    )
+    return RejectedError(
+        f"{file.path}: {what} ({file.field}); "
+        "put the old one back and say --retry-failed, or say --on-changed rerun to take the new one",
+        code="local_file_changed",
+    )
 
 
 def encoded_size(size: int) -> int:

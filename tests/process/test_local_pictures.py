@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PICTURE = (Path(__file__).parents[2] / "configs" / "pictures" / "aurora.jpg").read_bytes()
 ROWS = "id,image_url,prompt\none,aurora.jpg,the light moves\ntwo,copy.jpg,the light fades\n"
 
@@ -51,3 +53,27 @@ def test_other_bytes_are_another_job(lab: Any) -> None:
     assert emulator.bought().total() == 2
     assert run(lab, "--on-changed", "rerun").code == 0
     assert emulator.bought().total() == 3
+
+
+@pytest.mark.parametrize("mend", ["put back", "rerun"])
+def test_a_job_that_is_kept_says_what_to_do_when_its_picture_has_other_bytes(lab: Any, mend: str) -> None:
+    """What was enrolled can no longer be bought: the message names both ways out, and each of them is one."""
+    emulator = lab.emulator()
+    for name in ("aurora.jpg", "copy.jpg"):
+        (lab.path / name).write_bytes(PICTURE)
+    (lab.path / "shots.csv").write_text(ROWS)
+    assert run(lab, "--limit", "1").code == 0
+    (lab.path / "copy.jpg").write_bytes(PICTURE + b"\0")
+    kept = run(lab, "--on-changed", "keep")
+    assert kept.code == 1
+    assert (
+        "copy.jpg: the file has other bytes than when it was enrolled (input.image_url); put the old one back and say "
+        "--retry-failed, or say --on-changed rerun to take the new one"
+    ) in kept.err + kept.out
+    assert emulator.bought().total() == 1
+    if mend == "rerun":
+        assert run(lab, "--on-changed", "rerun").code == 0
+    else:
+        (lab.path / "copy.jpg").write_bytes(PICTURE)
+        assert run(lab, "--retry-failed").code == 0
+    assert emulator.bought().total() == 2

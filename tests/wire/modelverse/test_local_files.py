@@ -75,7 +75,7 @@ async def test_the_job_is_rejected_unpaid_when_its_file_is_gone(job: Job, pictur
 async def test_the_job_is_rejected_unpaid_when_its_file_has_changed(job: Job, picture: Path, content: bytes) -> None:
     """Other bytes than the checked ones are another job, which nobody asked for."""
     picture.write_bytes(content)
-    with pytest.raises(RejectedError, match=r"beach\.png") as caught:
+    with pytest.raises(RejectedError, match=r"beach\.png: the file has changed while the run went on") as caught:
         await client.prepare(job)
     assert caught.value.code == "local_file_changed"
 
