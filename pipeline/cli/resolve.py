@@ -29,19 +29,20 @@ def command(folder: "Path", job_id: str, task_id: str | None, resubmit: bool, wr
     """
     import asyncio
 
-    from pipeline.decide import Decision, decide
+    from pipeline.decide import Decision, checked_task_id, decide
     from pipeline.folder import is_rehearsal
 
     if (task_id is not None) + resubmit + write_off != 1:
         raise click.UsageError("say exactly one of --task-id ID, --resubmit and --write-off")
     decision = Decision.RESUBMIT if resubmit else Decision.WRITE_OFF if write_off else Decision.ADOPT
+    task_id = checked_task_id(task_id) if task_id is not None else None
     job = asyncio.run(decide(folder, job_id, decision, task_id))
-    becomes = {
-        Decision.ADOPT: "running; the next run collects its task",
-        Decision.RESUBMIT: "queued; the next run buys another attempt",
-        Decision.WRITE_OFF: "failed; only --retry-failed would buy it again",
+    now = {
+        Decision.ADOPT: f"has task {task_id} now; the next run asks about it",
+        Decision.RESUBMIT: "is queued; the next run buys another attempt",
+        Decision.WRITE_OFF: "is failed; only --retry-failed would buy it again",
     }
-    print_all([f"{job_id} is {becomes[decision]}"])
+    print_all([f"{job_id} {now[decision]}"])
     if decision is not Decision.WRITE_OFF:
         rehearsed = " --rehearse" if is_rehearsal(folder) else ""
         print_all(

@@ -314,19 +314,28 @@ def _interrupted(intent_at: float | None) -> Failure:
 _RESOLVE_TASK = """
     UPDATE jobs SET state = 'running', task_id = ?, base_url = ?, request_id = ?, report = NULL,
         failure_stage = NULL, failure_code = NULL, failure_message = NULL, failure_status = NULL, moved_at = ?
-    WHERE seq = ? AND state = 'unknown'
+    WHERE seq = ? AND (
+        state = 'unknown' OR (
+            state = 'running' AND submitted_at IS NOT moved_at
+            AND NOT EXISTS (SELECT 1 FROM runs WHERE started_at >= jobs.moved_at)
+        )
+    )
 """
+"""The answer to a submit writes both times as one; a person's word leaves the time of the submit as it is."""
 
 
 _OWNER = "SELECT job_id FROM jobs WHERE task_id = ? AND job_id != ?"
 
 
 def resolve_task(connection: LedgerConnection, job_id: str, task: Task, at: float) -> None:
-    """unknown → running: somebody found the task. Raises `UsageError` where it belongs to another job."""
+    """unknown → running: somebody found the task; once more, where that was the wrong one and no run has asked yet.
+
+    Raises `UsageError` where it belongs to another job.
+    """
     owner = connection.execute(_OWNER, (task.task_id, job_id)).fetchone()
     if owner is not None:
         raise UsageError(f"task {task.task_id} belongs to job {owner['job_id']}; a task makes the videos of one job")
-    attempt = _leaving(connection, job_id, JobState.UNKNOWN)
+    attempt = _leaving(connection, job_id, JobState.UNKNOWN, JobState.RUNNING)
     facts = (task.task_id, task.base_url, task.request_id, at, attempt.seq)
     _move(connection, _RESOLVE_TASK, facts, job_id, "given a task")
 

@@ -415,9 +415,12 @@ def _task_id(said: msgspec.Raw, hide: Hide) -> str | None:
     value = _value(said)
     if _is_number(value):
         value = _spelt(said)
-    if not isinstance(value, str) or not value.strip() or len(value) > _TASK_ID_CHARS or _holds_key(value, hide):
-        return None
-    return value
+    return value if isinstance(value, str) and is_task_id(value, hide=hide) else None
+
+
+def is_task_id(text: str, *, hide: Hide = unhidden) -> bool:
+    """Whether a text can be the id of a task, whoever says so."""
+    return bool(text.strip()) and len(text) <= _TASK_ID_CHARS and not _holds_key(text, hide)
 
 
 def _holds_key(text: str, hide: Hide) -> bool:

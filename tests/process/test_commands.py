@@ -26,7 +26,7 @@ def test_a_person_decides_when_submits_are_unknown(lab: Any) -> None:
     assert (found.code, found.out.splitlines()) == (
         0,
         [
-            "found is running; the next run collects its task",
+            f"found has task {emulator.task_id('found')} now; the next run asks about it",
             "  to go on: python -m pipeline run shots.yaml -o outputs/shots",
         ],
     )
@@ -45,6 +45,54 @@ def test_a_person_decides_when_submits_are_unknown(lab: Any) -> None:
         "lost": "failed",
     }
     assert len(lab.results()) == 6
+
+
+WRONG_IDS = {
+    "": "the task id is empty",
+    "no such id": "contains blanks, line breaks or control characters; give the id alone",
+    "one\ntwo": "contains blanks, line breaks or control characters; give the id alone",
+    "\x1b[31m": "contains blanks, line breaks or control characters; give the id alone",
+    "x" * 5000: "the task id has 5,000 characters, more than any id; give the id alone",
+    "THE KEY": "what was given as the task id is the API key; copy the id from the service's console",
+    "task-THE KEY": "what was given as the task id is the API key; copy the id from the service's console",
+}
+
+
+def test_a_task_id_is_refused_when_no_task_can_have_it(lab: Any) -> None:
+    """A slip is told without quoting it, and decides nothing."""
+    emulator = lab.emulator(trouble=[{"at": "submit", "do": "drop", "prompt": "found", "accepted": True}])
+    assert lab.run("run", lab.manifest("found")).code == 5
+    for told, complaint in WRONG_IDS.items():
+        refused = lab.run("resolve", FOLDER, "found", "--task-id", told.replace("THE KEY", lab.secret))
+        assert (refused.code, refused.out) == (2, "")
+        assert complaint in refused.err
+        assert len(refused.err) < 200
+    assert lab.run("resolve", FOLDER, "found", "--task-id", emulator.task_id("found")).code == 0
+
+
+def test_a_wrong_task_id_is_corrected_when_no_run_has_asked_about_it(lab: Any) -> None:
+    """The next word of the same person counts; once a run has asked, the service has said what it knows."""
+    trouble = [
+        {"at": "submit", "do": "drop", "prompt": "found", "accepted": True},
+        {"at": "task", "do": "stick", "prompt": "slow"},
+    ]
+    emulator = lab.emulator(trouble=trouble)
+    manifest = lab.manifest("found", "slow", concurrency=2, grace=0)
+    assert lab.run("run", manifest, "--max-runtime", "2").code == 3
+    right = emulator.task_id("found")
+    for told in ("9f1c0d2e", right):
+        given = lab.run("resolve", FOLDER, "found", "--task-id", told)
+        assert given.out.splitlines()[0] == f"found has task {told} now; the next run asks about it"
+    for job, state in (("slow", "running"), ("nobody", "")):
+        refused = lab.run("resolve", FOLDER, job, "--task-id", "9f1c0d2e")
+        assert (refused.code, state in refused.err) == (2, True)
+    assert lab.run("run", manifest, "--max-runtime", "2").code == 3
+    late = lab.run("resolve", FOLDER, "found", "--task-id", "9f1c0d2e")
+    assert (late.code, late.err) == (2, "pipeline: job found is done; only an unknown job waits for a decision\n")
+    slow = lab.run("resolve", FOLDER, "slow", "--task-id", "9f1c0d2e")
+    said = "pipeline: job slow is running, and a run knows its task; only an unknown job waits for a decision\n"
+    assert (slow.code, slow.err) == (2, said)
+    assert emulator.bought() == {"found": 1, "slow": 1}
 
 
 def test_status_answers_when_a_run_holds_the_folder(lab: Any) -> None:

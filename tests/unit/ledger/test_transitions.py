@@ -86,6 +86,21 @@ def test_a_task_is_refused_when_it_belongs_to_another_job(connection: sqlite3.Co
     transitions.resolve_task(connection, JOB, Task("new", "https://api.example.com"), 6.0)
 
 
+def test_a_task_that_somebody_named_can_be_named_anew_until_a_run_begins(
+    connection: sqlite3.Connection, bring_to: BringTo
+) -> None:
+    """Only a run asks the service; from then on its answer decides, and not another word."""
+    bring_to(connection, U)
+    for at, name in ((5.0, "wrong"), (6.0, "right")):
+        transitions.resolve_task(connection, JOB, Task(name, "https://api.example.com"), at)
+    connection.execute("INSERT INTO runs (run_id, started_at) VALUES ('later', 7.0)")
+    with pytest.raises(LedgerConflictError, match="is running and cannot be given a task"):
+        transitions.resolve_task(connection, JOB, Task("late", "https://api.example.com"), 8.0)
+    record = queries.record(connection, JOB)
+    assert record is not None
+    assert record.task == Task("right", "https://api.example.com")
+
+
 @pytest.mark.parametrize(("name", "state"), WRONG)
 def test_nothing_is_written_when_transition_does_not_fit_the_state(
     name: str, state: JobState, connection: sqlite3.Connection, bring_to: BringTo
