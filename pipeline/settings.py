@@ -289,10 +289,6 @@ def units() -> dict[str, Unit]:
     return found
 
 
-_JUDGING = ("catalog", "allow_unknown_fields")
-"""What a manifest is checked by."""
-
-
 class Layer(msgspec.Struct, frozen=True):
     """One place that settings come from."""
 
@@ -322,16 +318,21 @@ def build_settings(*layers: Layer) -> Settings:
 
 
 def judging_settings(*layers: Layer) -> Settings:
-    """The settings that the check of a manifest depends on, read before it; the others keep their defaults.
+    """The settings that a manifest is checked by, read before it.
 
-    What is wrong in the manifest's own `run:` is left to that check. Raises `SettingsError`.
+    What is wrong in the manifest's own `run:` is left to that check, unless something is wrong elsewhere as well.
+    Raises `SettingsError` as a run would: a settings file that a check lets pass is one that a run takes.
     """
-    chosen = []
-    for layer in layers:
-        values = {name: layer.values[name] for name in _JUDGING if name in layer.values}
-        wrong = complaints_about(values) if layer.in_manifest else {}
-        chosen.append(replace(layer, values={name: one for name, one in values.items() if name not in wrong}))
-    return build_settings(*chosen)
+    try:
+        return build_settings(*map(_sound, layers))
+    except SettingsError:
+        return build_settings(*layers)
+
+
+def _sound(layer: Layer) -> Layer:
+    """The layer without what the check of a manifest reports itself."""
+    wrong = complaints_about(layer.values) if layer.in_manifest else {}
+    return replace(layer, values={name: one for name, one in layer.values.items() if name not in wrong})
 
 
 def complaints_about(values: Mapping[str, Any]) -> dict[str, str]:

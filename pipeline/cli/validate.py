@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def command(manifest: str, config: "Path | None", catalog: str | None) -> None:
     """Check MANIFEST whole and report every problem with file, line and mend. Nothing else happens.
 
+    Settings that a run would refuse are refused here as well.
+
     \b
     Examples:
       pipeline validate shots.csv

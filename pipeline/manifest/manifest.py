@@ -128,7 +128,7 @@ class Manifest:
         """Check by the settings `catalog` and `allow_unknown_fields`, wherever they are made.
 
         A catalog that `run:` names is looked for beside the manifest, any other from the working directory. Raises
-        `SettingsError`, also for what is wrong in the catalog.
+        `SettingsError` for whatever is wrong with any setting outside `run:`, and for what is wrong in the catalog.
         """
         if not (config or self.run or flags or any(name.startswith("PIPELINE_") for name in os.environ)):
             return  # before the settings are imported, because nothing is set

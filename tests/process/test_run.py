@@ -116,6 +116,22 @@ def test_the_exit_code_is_2_and_no_request_leaves_when_the_manifest_is_wrong(lab
     assert (seen["submits"], seen["questions"]) == (0, 0)
 
 
+def test_a_check_refuses_the_settings_that_a_run_refuses(lab: Any) -> None:
+    """What a check lets pass in the settings file or the environment does not stop the night's run."""
+    lab.manifest("wave")
+    (lab.path / "settings.yaml").write_text("concurency: 3\nmax_runtime: 5 hours\nbudget: '12,50'\nretry_failed: ja\n")
+    for arguments, environment, times in (
+        (("-c", "settings.yaml"), {}, 4),
+        ((), {"PIPELINE_CONCURRENCY": "x"}, 1),
+        (("-c", "settings.yaml"), {"PIPELINE_CONCURRENCY": "x"}, 5),
+    ):
+        checked = lab.run("validate", "shots.yaml", *arguments, **environment)
+        ran = lab.run("run", "shots.yaml", *arguments, **environment)
+        assert (checked.code, len(checked.err.splitlines())) == (2, times)
+        assert (ran.code, ran.err) == (2, checked.err)
+    assert lab.run("validate", "shots.yaml").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
