@@ -87,22 +87,30 @@ def _wrong_type(described: Field, value: Any) -> str:
         return f"must be {wanted}, but it is null; leave the field out or give a value"
     got = f"{shown(value)}" if isinstance(value, list | dict) else f"{article(json_type(value))} {shown(value)}"
     if described.type == "string" and not isinstance(value, list | dict):
-        return f"must be {wanted}, not the {got.removeprefix('an ').removeprefix('a ')}; put it in quotes"
+        quoted = str(value).lower() if isinstance(value, bool) else str(value)
+        mend = "put it in quotes" if not described.enum or quoted in described.enum else _offer(described.enum, quoted)
+        return f"must be {wanted}, not the {got.removeprefix('an ').removeprefix('a ')}; {mend}"
     meant = typed_text(described, value) if isinstance(value, str) else MISSING
     if meant is not MISSING:
-        return f"must be {wanted}, not the text {shown(value)}; write it without quotes"
+        further = next((f"and {one.message}" for one in _check_value(described, meant, "") if not one.warning), None)
+        return f"must be {wanted}, {further or f'not the text {shown(value)}; write it without quotes'}"
     if isinstance(value, float) and value.is_integer() and described.type == "integer":
         return f"must be {wanted}, not {shown(value)}; write {int(value)}"
     return f"must be {wanted}, not {got.replace('text ', 'the text ', 1)}"
 
 
 def _not_in_enum(enum: Sequence[Any], value: Any) -> str:
+    return f"{shown(value)} is not offered; {_offer(enum, value)}"
+
+
+def _offer(enum: Sequence[Any], value: Any) -> str:
+    """What the model takes instead of the value, and which of it was probably meant."""
     near = nearest(value, [one for one in enum if isinstance(one, str)]) if isinstance(value, str) else None
     exact = f"; write {near} (the spelling counts)" if near and near.casefold() == str(value).casefold() else ""
     same_size = near and re.findall(r"\d+", near) == re.findall(r"\d+", str(value))  # 480P is no mend for 1080P
     meant = f"; did you mean {near}?" if same_size and not exact else ""
     offered = f"the model offers {listed(enum)}" if len(enum) > 1 else f"it must be {listed(enum)}"
-    return f"{shown(value)} is not offered; {offered}{exact or meant}"
+    return f"{offered}{exact or meant}"
 
 
 def _check_text(described: Field, value: str, path: str) -> Iterator[Finding]:

@@ -12,7 +12,16 @@ from pipeline.manifest.digests import sha256
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE, OutputError, is_reserved, render_output
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
-from pipeline.manifest.values import MOST_REPEATED_NODES, MOST_REPEATED_TEXT, TOO_MUCH, forbidden, merged, weight
+from pipeline.manifest.values import (
+    AS_TEXT,
+    BEYOND,
+    MOST_REPEATED_NODES,
+    MOST_REPEATED_TEXT,
+    TOO_MUCH,
+    forbidden,
+    merged,
+    weight,
+)
 
 DEFAULT_MODEL = "Wan-AI/Wan2.2-I2V"
 JOB_KEYS = ("id", "model", "input", "parameters", "output", "metadata", "matrix", "repeat")
@@ -198,17 +207,26 @@ class _Building:
         values = list(entry.media_values(request)) if entry else []
         long = {value.path for value in values}
         hopeless = set()
+        beyond = []
         for section in ("input", "parameters"):
             for path, complaint in forbidden(request[section], section, long):
+                if entry and complaint.startswith(BEYOND):
+                    beyond.append(path)
+                    continue
                 hopeless.add(path)
                 self._add(path, complaint)
         if entry is None:
             self._add(*self._catalog.why_none(model))
             return ()
         self._check_status(entry, model)
-        for finding in check_request(entry, request):
+        findings = check_request(entry, request)
+        for finding in findings:
             if finding.path not in hopeless:
                 (self._warn if finding.warning else self._add)(finding.path, finding.message)
+        told = {finding.path for finding in findings if not finding.warning}
+        for path in beyond:
+            if path not in told:  # what the model takes instead says more
+                self._add(path, f"{BEYOND}; {'make it smaller' if entry.field_at(path) else AS_TEXT}")
         return tuple(self._files([value for value in values if value.path not in hopeless], request))
 
     def _check_status(self, entry: Entry, model: str) -> None:

@@ -86,7 +86,7 @@ class JsonlBlock(Struct, frozen=True):
         except RecursionError:
             message = "is nested too deeply; no job needs that"
         except ValueError:
-            message = "contains an integer with thousands of digits; write it as text, in quotes"
+            message = "contains an integer with thousands of digits; make it smaller, or write it as text, in quotes"
         else:
             if weight(value)[0] > MOST_NODES:
                 message = _TOO_MANY

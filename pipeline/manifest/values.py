@@ -23,6 +23,8 @@ LONGEST_TEXT = 1_000_000
 LONGEST_MEDIA = 28_000_000
 """Characters of a media value written into the manifest: 20 MB of bytes in Base64 and their prefix."""
 SMALLEST_INT, LARGEST_INT = -(2**63), 2**64 - 1
+BEYOND = "the integer does not fit into 64 bits"
+AS_TEXT = "write it as text, in quotes"
 
 _CONTROL = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SURROGATE = pattern("[\ud800-\udfff]")
@@ -134,7 +136,7 @@ def forbidden(value: Any, path: str, media: Collection[str] = (), depth: int = 1
             yield path, f"{plain(str(value))} is no JSON number; write a finite one"
     elif isinstance(value, int):
         if not SMALLEST_INT <= value <= LARGEST_INT:
-            yield path, "the integer does not fit into 64 bits; write it as text, in quotes"
+            yield path, f"{BEYOND}; {AS_TEXT}"
     elif value and depth > DEEPEST:
         yield path, f"is nested deeper than {DEEPEST} levels"
     elif isinstance(value, Mapping):

@@ -90,6 +90,18 @@ BROKEN = {
         1,
         "64 bits; write it as text",
     ),
+    "huge integer where the model wants one": (
+        "a.yaml",
+        f"jobs:\n- {IN}\n  parameters: {{seed: {2**64}}}\n",
+        3,
+        f"{2**64} is out of range; the model takes 0 to 2147483647",
+    ),
+    "huge integer where the model wants text": (
+        "a.yaml",
+        f"jobs:\n- input:\n    image_url: https://example.com/a.png\n    prompt: {2**64}\n",
+        4,
+        f"must be text, not the integer {2**64}; put it in quotes",
+    ),
     "absurd integer": (
         "a.jsonl",
         JOB.replace('"a"', '"a", "metadata": {"x": %s}' % ("9" * 5000)),

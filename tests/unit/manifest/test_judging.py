@@ -30,7 +30,7 @@ def test_unknown_field_is_sent_when_the_user_allows_it(write, monkeypatch, place
     if place == "environment":
         monkeypatch.setenv("PIPELINE_ALLOW_UNKNOWN_FIELDS", "true")
     flags = {"allow_unknown_fields": True} if place == "flags" else {}
-    config = Layer("c.yaml", {"allow_unknown_fields": True, "limit": "no number"}) if place == "config" else None
+    config = Layer("c.yaml", {"allow_unknown_fields": True}) if place == "config" else None
     checked, manifest = check(write("a.yaml", run + NEWER), flags, config)
     assert [warning.path for warning in checked.warnings] == ["input.mood"]
     assert [job.input["mood"] for job in manifest.jobs()] == ["dark"]
@@ -74,6 +74,15 @@ def test_wrong_setting_is_left_to_the_check_when_it_stands_in_the_manifest(write
         with pytest.raises(ManifestError) as caught:
             manifest.check()
     assert [problem.path for problem in caught.value.problems] == ["run.catalog", "input.mood"]
+
+
+def test_a_setting_is_refused_when_it_is_wrong_outside_the_manifest(write):
+    """Also one that decides nothing about the check: a run would refuse it, and says all that is wrong."""
+    path = write("a.yaml", "run: {limit: none}\n" + NEWER)
+    with open_manifest(path) as manifest, pytest.raises(SettingsError) as caught:
+        manifest.judge_by({}, Layer("c.yaml", {"limit": "no number"}))
+    origins = [line.split(": ")[0] for line in caught.value.message.splitlines()]
+    assert origins == ["c.yaml", str(path)]
 
 
 @pytest.mark.parametrize("flags", [{"allow_unknown_fields": True}, {"catalog": "own.yaml"}])
