@@ -20,9 +20,10 @@ from pipeline.catalog import (
 )
 from pipeline.manifest.block import SECTIONS, Table
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
-from pipeline.manifest.source import LONGEST_LINE, text_blocks
+from pipeline.manifest.source import LONGEST_LINE, SAVE_AS_UTF8, text_blocks
 
 OWN = ("id", "model", "output")
+_SAVE = f'{SAVE_AS_UTF8} (in Excel as "CSV UTF-8")'
 MOST_COLUMNS = 1000
 """More than all fields of all models; each name that is not known costs a search for the nearest."""
 
@@ -142,7 +143,7 @@ class _Feed:
         return chain.from_iterable(self._taken_up())
 
     def _taken_up(self) -> Iterator[list[str]]:
-        for _, lines in text_blocks(self._stream):
+        for _, lines in text_blocks(self._stream, _SAVE):
             self.turned = True
             self.plain = 0 if '"' in "".join(lines) else len(lines) - 1
             yield lines

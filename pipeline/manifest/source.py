@@ -29,7 +29,9 @@ _BLOCK = 131_072
 _UNREADABLE = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 """Characters that YAML does not allow in a file."""
 _CSV_HEADER = pattern(r'"?[A-Za-z][\w. -]*"?([,;\t] *"?[\w. -]*"?)*')
-_SAVE_AS_UTF8 = "save the file as UTF-8"
+SAVE_AS_UTF8 = "save the file as UTF-8"
+_MOSTLY = 0.75
+"""The share of characters that makes an encoding probable."""
 
 
 class Kind(StrEnum):
@@ -163,22 +165,23 @@ def _skip_mark(stream: BinaryIO) -> None:
         (codecs.BOM_UTF16_BE, "UTF-16"),
     ):
         if start.startswith(mark):
-            raise BrokenFileError(1, f"is {name} text; {_SAVE_AS_UTF8}")
+            raise BrokenFileError(1, f"is {name} text; {SAVE_AS_UTF8}")
     if start[:1] == b"\0" or start[1:2] == b"\0":
-        raise BrokenFileError(1, f"contains NUL bytes as UTF-16 text does; {_SAVE_AS_UTF8}")
+        raise BrokenFileError(1, f"contains NUL bytes as UTF-16 text does; {SAVE_AS_UTF8}")
     stream.seek(3 if start.startswith(codecs.BOM_UTF8) else 0)
 
 
-def text_blocks(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+def text_blocks(stream: BinaryIO, mend: str = SAVE_AS_UTF8) -> Iterator[tuple[int, list[str]]]:
     """The lines of a text with their line ends, some hundred at a time, and the number of the first of them.
 
+    `mend` says how such a file becomes UTF-8.
     Raises `BrokenFileError` for what is no text, after the lines before it. A line longer than `LONGEST_LINE` is
     refused before it is read whole.
     """
     first = 1
     while data := stream.read(_BLOCK):
         data += stream.readline(LONGEST_LINE + 1)
-        lines, broken = _decoded(data, first)
+        lines, broken = _decoded(data, first, mend)
         if lines:
             yield first, lines
         if broken:
@@ -186,7 +189,7 @@ def text_blocks(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
         first += len(lines)
 
 
-def _decoded(data: bytes, first: int) -> tuple[list[str], BrokenFileError | None]:
+def _decoded(data: bytes, first: int, mend: str) -> tuple[list[str], BrokenFileError | None]:
     """The lines up to the first that is no text, and what is wrong with that one."""
     if b"\0" not in data and len(data) <= LONGEST_LINE:
         try:
@@ -196,13 +199,13 @@ def _decoded(data: bytes, first: int) -> tuple[list[str], BrokenFileError | None
     lines: list[str] = []
     for number, line in enumerate(io.BytesIO(data), first):
         try:
-            lines.append(_text_of(line, number))
+            lines.append(_text_of(line, number, mend))
         except BrokenFileError as broken:
             return lines, broken
     return lines, None
 
 
-def _text_of(line: bytes, number: int) -> str:
+def _text_of(line: bytes, number: int, mend: str) -> str:
     if len(line) > LONGEST_LINE:
         raise BrokenFileError(
             number, f"the line is longer than {LONGEST_LINE // 10**6} MB; name large media by path or URL"
@@ -212,14 +215,31 @@ def _text_of(line: bytes, number: int) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError as exc:
-        raise _not_utf8(number, exc.object[exc.start], exc.start + 1) from exc
+        raise _not_utf8(number, line, line[exc.start], exc.start + 1, mend) from exc
 
 
-def _not_utf8(line: int, byte: int, column: int | None) -> BrokenFileError:
+def _not_utf8(number: int, line: bytes, byte: int, column: int | None, mend: str) -> BrokenFileError:
     where = f" in column {column}" if column else ""
-    return BrokenFileError(
-        line, f"is not UTF-8 text (byte 0x{byte:02X}{where}), probably Latin-1 or Windows-1252; {_SAVE_AS_UTF8}"
-    )
+    return BrokenFileError(number, f"is not UTF-8 text (byte 0x{byte:02X}{where}){_probably(line)}; {mend}")
+
+
+def _probably(line: bytes) -> str:
+    """Which encoding the line is in, where its bytes tell: everyday Chinese, or single letters with accents.
+
+    The common characters of Chinese stand in GB 2312 from 0xB0A1 to 0xD7FE. Korean has its syllables up to 0xC8FE, and
+    Japanese its kana before 0xB0A1, in encodings that look the same.
+    """
+    try:
+        written = [one.encode("gb18030") for one in line.decode("gb18030") if one > "\x7f"]
+    except UnicodeDecodeError:
+        written = []
+    words = [one for one in written if not b"\xa1" <= one[:1] <= b"\xa3"]  # punctuation and full-width signs
+    common = [one for one in words if b"\xb0" <= one[:1] <= b"\xd7" and one[1:2] >= b"\xa1"]
+    if len(common) > 1 and len(common) >= _MOSTLY * len(words) and max(common) > b"\xc8\xfe":
+        return ", probably GBK"
+    runs = re.findall(rb"[\x80-\xff]+", line)
+    single = sum(len(run) == 1 for run in runs)
+    return ", probably Latin-1 or Windows-1252" if single >= _MOSTLY * len(runs) else ""
 
 
 class TextGuard:
@@ -238,8 +258,10 @@ class TextGuard:
         try:
             text = self._decoder.decode(data, final=not data)
         except UnicodeDecodeError as exc:
-            line = self.lines + 1 + exc.object[: exc.start].count(b"\n")
-            raise _not_utf8(line, exc.object[exc.start], None) from exc
+            number = self.lines + 1 + exc.object[: exc.start].count(b"\n")
+            begin, end = exc.object.rfind(b"\n", 0, exc.start) + 1, exc.object.find(b"\n", exc.start)
+            cause = exc.object[begin : end if end >= 0 else None]
+            raise _not_utf8(number, cause, exc.object[exc.start], None, SAVE_AS_UTF8) from exc
         if hit := _UNREADABLE.search(text):
             name = "a NUL byte" if hit[0] == "\0" else f"the control character U+{ord(hit[0]):04X}"
             line = self.lines + 1 + text.count("\n", 0, hit.start())

@@ -26,6 +26,39 @@ BROKEN = {
     "utf-16": ("a.yaml", "jobs: []".encode("utf-16"), 1, "UTF-16 text; save the file as UTF-8"),
     "utf-16 without mark": ("a.csv", "id,image_url".encode("utf-16-le"), 1, "UTF-16 text does; save the file as UTF-8"),
     "utf-32": ("a.jsonl", JOB.encode("utf-32"), 1, "UTF-32 text; save the file as UTF-8"),
+    "gbk csv": (
+        "a.csv",
+        "id,image_url,prompt\na,https://e.com/a.jpg,一只小猫在海边奔跑，阳光明媚\n".encode("gbk"),
+        2,
+        ', probably GBK; save the file as UTF-8 (in Excel as "CSV UTF-8")',
+    ),
+    "gbk yaml": (
+        "a.yaml",
+        f"jobs:\n- {IN}\n  metadata: {{x: 小猫奔跑}}\n".encode("gbk"),
+        3,
+        "is not UTF-8 text (byte 0xB1), probably GBK; save the file as UTF-8",
+    ),
+    "latin-1 csv with letters that meet": (
+        "a.csv",
+        "id,image_url,prompt\na,https://e.com/a.jpg,Übergrößen für Käufer\n".encode("latin-1"),
+        2,
+        ", probably Latin-1 or Windows-1252; save",
+    ),
+    **{
+        f"{encoding} csv": (
+            "a.csv",
+            f"id,image_url,prompt\na,https://e.com/a.jpg,{text}\n".encode(encoding),
+            2,
+            '); save the file as UTF-8 (in Excel as "CSV UTF-8")',
+        )
+        for encoding, text in (
+            ("cp1251", "Море волнуется раз"),
+            ("euc-kr", "고양이가 해변을 달린다"),
+            ("euc-jp", "猫が海辺を走る"),
+            ("shift-jis", "猫が海辺を走る"),
+            ("big5", "一隻小貓在海邊奔跑"),
+        )
+    },
     "latin-1 yaml": ("a.yaml", f"jobs:\n- {IN}\n  id: caf\xe9\n".encode("latin-1"), 3, "probably Latin-1"),
     "latin-1 csv": ("a.csv", "id,prompt\na,x\nb,caf\xe9\n".encode("latin-1"), 3, "byte 0xE9 in column 6"),
     "latin-1 jsonl": ("a.jsonl", f'{JOB}\n{{"id": "\xe9"}}'.encode("latin-1"), 2, "save the file as UTF-8"),
