@@ -26,7 +26,7 @@ def example_of(entry: Entry) -> dict[str, Any]:
         elif condition.test == "present" and condition.operand:
             _put(request, condition.path, entry)
     for _ in range(_ROUNDS):
-        missing = [one.path for one in check_request(entry, request) if one.message.startswith("is missing")]
+        missing = [one.path for one in check_request(entry, request) if one.missing]
         for path in missing:
             _put(request, path, entry)
     return {name: value for name, value in request.items() if value}

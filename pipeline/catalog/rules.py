@@ -22,6 +22,11 @@ class Finding(Struct, frozen=True):
     unknown: bool = False
     """The entry has no field at the path."""
 
+    @property
+    def missing(self) -> bool:
+        """Nothing is given at the path, and something must be."""
+        return self.message.startswith("is missing")
+
 
 def check_rules(entry: Entry, request: Mapping[str, Any]) -> Iterator[Finding]:
     """What the rules say about a request, in their order."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pipeline.catalog import Catalog, Entry, MediaValue, check_request, did_you_mean, nearest, plain, shown
+from pipeline.catalog import Catalog, Entry, Finding, MediaValue, check_request, did_you_mean, nearest, plain, shown
 from pipeline.core.jobs import Job, LocalFile, Source
 from pipeline.manifest.digests import sha256
 from pipeline.manifest.media import MediaReader
@@ -110,8 +110,9 @@ class Builder:
         """
         if not self.take(1):
             raise BrokenFileError(row.line, f"what `defaults` adds to the jobs comes to {TOO_MUCH}")
+        gaps = row.gaps | self._defaults.gaps
         return _Building(
-            row, self._usable_defaults, self._defaults.lines, self._problems, self._media, self._catalog
+            row, self._usable_defaults, self._defaults.lines, gaps, self._problems, self._media, self._catalog
         ).made(self._file, job_wanted=self._jobs_wanted)
 
 
@@ -123,16 +124,18 @@ class _Building:
         row: Row,
         defaults: Mapping[str, Any],
         default_lines: Mapping[str, int],
+        gaps: frozenset[str],
         problems: Problems,
         media: MediaReader,
         catalog: Catalog,
     ) -> None:
         self._row = row
         self._default_lines = default_lines
+        self._gaps = gaps
         self._problems = problems
         self._media = media
         self._catalog = catalog
-        self._bad = not row.sound
+        self._bad = not row.sound or bool(gaps)
         self._given = {name: value for name, value in row.values.items() if value is not None}
         self._merged = merged(defaults, self._given)
         self._warned = 0
@@ -146,7 +149,7 @@ class _Building:
         sections = {name: self._section(name) for name in SECTIONS}
         request = {"model": model, "input": sections["input"], "parameters": sections["parameters"]}
         files: tuple[LocalFile, ...] = ()
-        if isinstance(model, str):
+        if isinstance(model, str) and ("model" in self._merged or not self._gaps & {"", "model"}):
             files = self._check_request(model, request)
         for path, complaint in forbidden(sections["metadata"], "metadata"):
             self._add(path, complaint)
@@ -221,13 +224,18 @@ class _Building:
         self._check_status(entry, model)
         findings = check_request(entry, request)
         for finding in findings:
-            if finding.path not in hopeless:
+            if finding.path not in hopeless and not self._follows(finding):
                 (self._warn if finding.warning else self._add)(finding.path, finding.message)
         told = {finding.path for finding in findings if not finding.warning}
         for path in beyond:
             if path not in told:  # what the model takes instead says more
                 self._add(path, f"{BEYOND}; {'make it smaller' if entry.field_at(path) else AS_TEXT}")
         return tuple(self._files([value for value in values if value.path not in hopeless], request))
+
+    def _follows(self, finding: Finding) -> bool:
+        """Whether something is only found because a part of what was written could not be read."""
+        unread = finding.missing and any(not gap or finding.path.startswith(f"{gap}.") for gap in self._gaps)
+        return unread or finding.path in self._gaps
 
     def _check_status(self, entry: Entry, model: str) -> None:
         if entry.status == "withdrawn":

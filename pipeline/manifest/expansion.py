@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pipeline.catalog import Catalog, UnknownColumnError, nearest, plain, shown
 from pipeline.core.patterns import pattern
@@ -168,7 +169,7 @@ class Expander:
         label = ", ".join(cell.label for cell in variant.values())
         own = {key: cell.value for key, cell in variant.items() if not _is_field(key)}
         if sweep.repeat is None:
-            yield self._filled(Row(sweep.base.line, values, lines, sweep.base.sound, label), sweep, own, variant)
+            yield self._filled(replace(sweep.base, values=values, lines=lines, variant=label), sweep, own, variant)
             return
         seeds = self._seeds(values, variant)
         if seeds and seeds.distinct < sweep.repeat:
@@ -177,7 +178,7 @@ class Expander:
         for take in range(1, sweep.repeat + 1):
             taken = with_value(values, SEED, seeds.of(take)) if seeds else values
             name = f"{label}, {TAKE} {take}" if label else f"{TAKE} {take}"
-            row = Row(sweep.base.line, taken, lines, sweep.base.sound, name)
+            row = replace(sweep.base, values=taken, lines=lines, variant=name)
             yield self._filled(row, sweep, {**own, TAKE: take}, variant)
 
     def _seeds(self, values: Mapping[str, Any], variant: Variant) -> Seeds | None:
@@ -290,7 +291,7 @@ def _aliases(matrix: Matrix | None) -> dict[str, str]:
 def _without_sweep(row: Row) -> Row:
     values = {name: value for name, value in row.values.items() if name not in _SWEEP_KEYS}
     lines = {path: line for path, line in row.lines.items() if path.partition(".")[0] not in _SWEEP_KEYS}
-    return Row(row.line, values, lines, row.sound)
+    return replace(row, values=values, lines=lines)
 
 
 def _checked_path(path: str) -> str:

@@ -25,6 +25,8 @@ class Row(Struct, frozen=True):
     """False where the reader has already reported something about the row."""
     variant: str = ""
     """Which one of a sweep it is, for messages: `style=oil, take 2`."""
+    gaps: frozenset[str] = frozenset()
+    """Dotted paths, empty for the row itself, at and below which something that the author wrote could not be read."""
 
     def line_of(self, path: str) -> int:
         """The line of the value at a dotted path, of the nearest around it, or of the row."""

@@ -97,7 +97,7 @@ def _comes_later(stream: BinaryIO, line: int) -> bool:
 
 
 class _Events:
-    """The parser's events with one of lookahead; its errors become `BrokenFileError`."""
+    """The parser's events with one of lookahead, and two at the end of a list; its errors become `BrokenFileError`."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -106,21 +106,43 @@ class _Events:
         # The C parser is eight times as fast; PyYAML is built without it on some machines.
         self._parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._guard)
         self._next: Any = None
+        self._after: Any = None
+        self._error: BrokenFileError | None = None
         self._depth = 0
 
     def peek(self) -> Any:
         if self._next is None:
-            self._guard.rest()
-            try:
-                self._next = self._parser.get_event()
-            except yaml.MarkedYAMLError as exc:
-                raise self._broken(exc) from exc
-            except yaml.YAMLError as exc:
-                raise BrokenFileError(self._guard.lines + 1, f"is not valid YAML: {plain(str(exc), 200)}") from exc
+            self._next = self._drawn()
         return self._next
 
+    def _drawn(self) -> Any:
+        if self._error:
+            raise self._error
+        self._guard.rest()
+        try:
+            return self._parser.get_event()
+        except yaml.MarkedYAMLError as exc:
+            self._error = self._broken(exc)
+            raise self._error from exc
+        except yaml.YAMLError as exc:
+            self._error = BrokenFileError(self._guard.lines + 1, f"is not valid YAML: {plain(str(exc), 200)}")
+            raise self._error from exc
+        except BrokenFileError as exc:
+            self._error = exc
+            raise
+
+    def breaks_off(self) -> bool:
+        """Whether nothing can be read after this item of a list, which may then be a part of what was written."""
+        try:
+            if isinstance(self.peek(), yaml.SequenceEndEvent):
+                self._after = self._drawn()
+        except BrokenFileError:
+            return True
+        return False
+
     def take(self) -> Any:
-        event, self._next = self.peek(), None
+        event = self.peek()
+        self._next, self._after = self._after, None
         if isinstance(event, yaml.CollectionStartEvent):
             self._depth += 1
             if self._depth > _DEEPEST_IN_FILE:  # the parser's time grows with the square of the depth
@@ -188,6 +210,7 @@ class YamlReader:
         self._nodes = self._text = 0
         self._lines: dict[str, int] = {}
         self._complaints: list[tuple[int, str, str]] = []
+        self._gaps: set[str] = set()
 
     @property
     def text(self) -> int:
@@ -247,7 +270,8 @@ class YamlReader:
             self._problems.add(line, "must be a mapping, such as `" + _EXAMPLES[name] + "`", path=name)
         else:
             lines = {path.removeprefix(f"{name}."): number for path, number in lines.items()}
-            yield name, Row(line, value or {}, lines, sound)
+            gaps = frozenset(path.removeprefix(name).removeprefix(".") for path in self._gaps)
+            yield name, Row(line, value or {}, lines, sound, gaps=gaps)
 
     def _jobs(self, line: int) -> Iterator[tuple[str, Row]]:
         start = self._events.peek()
@@ -272,18 +296,20 @@ class YamlReader:
     def _job(self) -> Iterator[tuple[str, Row]]:
         line = _line(self._events.peek())
         value = self._fresh("")
-        sound = not self._complaints
+        if self._events.breaks_off():
+            self._gaps.add("")  # the rest of it may stand where nothing can be read
+        sound = not (self._complaints or self._gaps)
         job_id = value.get("id") if isinstance(value, dict) else None
         self._flush(job_id if isinstance(job_id, str) else None)
         if isinstance(value, dict):
-            yield "job", Row(line, value, self._lines, sound)
+            yield "job", Row(line, value, self._lines, sound, gaps=frozenset(self._gaps))
         elif sound:
             self._problems.add(line, "a job must be a mapping with `input`, such as `- input: {image_url: …}`")
 
     def _fresh(self, path: str) -> Any:
         """Compose one value with a new budget and new lines."""
         self._nodes = self._text = 0
-        self._lines = {}
+        self._lines, self._gaps = {}, set()
         return self._value(path, 0)
 
     def _value(self, path: str, depth: int) -> Any:
@@ -337,6 +363,7 @@ class YamlReader:
         if not isinstance(event, yaml.ScalarEvent):
             self._events.skip()
             self._complaints.append((line, path, "a key must be a plain word, not an alias, a list or a mapping"))
+            self._gaps.add(path)
             return None, line
         self._events.take()
         self._refuse_tag(event, path)
@@ -344,6 +371,7 @@ class YamlReader:
         name = event.value
         if name == "<<" and event.implicit[0]:
             message = "the merge key `<<` is not read; `defaults` is merged into every job"
+            self._gaps.add(path)
         elif name in seen:
             message = f"the key {plain(name)} is given twice, first in line {seen[name]}; keep one"
         else:
@@ -357,6 +385,7 @@ class YamlReader:
         if anchored is None:
             message = f"the alias *{plain(event.anchor)} has no anchor in this job, nor in `defaults` above it"
             self._complaints.append((_line(event), path, message))
+            self._gaps.add(path)
             return None
         self._spend(event, anchored.nodes, anchored.text)
         self._repeated_nodes += anchored.nodes

@@ -309,3 +309,31 @@ def test_missing_image_is_named_when_a_job_has_none(write, problems):
     assert str(found).endswith(
         "a.yaml:3: job wave: input.image_url: is missing; give exactly one of input.image_url and input.first_frame_url"
     )
+
+
+ONE_EACH = {
+    "merge key in a section": "jobs:\n- &base\n  id: b\n  input:\n    <<: {image_url: u}\n    prompt: x\n",
+    "merge key in the job": "jobs:\n- id: b\n  <<: {model: kling-video-o1}\n  parameters: {mode: pro}\n",
+    "merge key in defaults": "defaults:\n  input:\n    <<: {image_url: u}\njobs:\n- id: b\n- id: c\n",
+    "alias of a section": "jobs:\n- id: b\n  input: *other\n",
+    "alias of a value": "jobs:\n- id: b\n  input: {image_url: *other}\n",
+    "alias in a sweep": "jobs:\n- id: b\n  repeat: 3\n  input: *other\n",
+    "a line that stands too far left": "jobs:\n- id: b\n  parameters: {resolution: 480P}\n input: {image_url: u}\n",
+    "a tab": "jobs:\n- id: b\n  parameters: {resolution: 480P}\n\tinput: {image_url: u}\n",
+}
+
+
+@pytest.mark.parametrize("content", ONE_EACH.values(), ids=ONE_EACH)
+def test_nothing_is_called_missing_when_what_was_written_cannot_be_read(write, problems, content):
+    """One mistake is one problem: what would only follow from it is not reported beside it."""
+    found = problems(write("a.yaml", content))
+    assert len(found) == 1, [str(one) for one in found]
+    assert "is missing" not in found[0].message
+
+
+def test_other_mistakes_are_still_told_when_some_of_a_job_cannot_be_read(write, problems):
+    """Only what may stand in the gap is left out; a misspelt field beside it is a mistake of its own."""
+    found = problems(
+        write("a.yaml", "jobs:\n- id: b\n  input:\n    <<: {image_url: u}\n    promt: x\n  parameters: {seed: -1}\n")
+    )
+    assert [one.path for one in found] == ["input", "input.promt", "parameters.seed"]
