@@ -18,6 +18,7 @@ from pipeline import __version__
 from pipeline.core.body import Body, sha256_of
 from pipeline.core.ceilings import Ceilings, Exchange
 from pipeline.core.clock import Clock, SystemClock
+from pipeline.core.connecting import why_unreached
 from pipeline.core.errors import RejectedError, ServiceError
 from pipeline.core.jobs import Job, LocalFile, Task, TaskReport, TaskState
 from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, speaks
@@ -269,7 +270,7 @@ class ModelVerseClient:
             # The library hangs the request, with the key in its headers, on this error; ours keeps it as its cause.
             exc.request_info = exc.request_info._replace(headers=_NO_HEADERS)
             exc.args = ()
-        return judge_broken(call, _what_broke(exc), self._shown(str(exc)))
+        return judge_broken(call, _what_broke(exc), self._shown(_detail(exc)))
 
     def _shown(self, text: str) -> str:
         return clean(self._hide(text), 300)
@@ -290,6 +291,13 @@ def _what_broke(exc: Exception) -> str:
         (aiohttp.ClientResponseError, "not_http"),
     )
     return next((code for kind, code in kinds if isinstance(exc, kind)), "connection_lost")
+
+
+def _detail(exc: Exception) -> str:
+    """What the library says; of a connection that was not made, where to and the operating system's reason alone."""
+    if isinstance(exc, aiohttp.ClientConnectorError) and not isinstance(exc, aiohttp.ClientSSLError):
+        return f"{exc.host}:{exc.port}: {why_unreached(exc.os_error)}"
+    return str(exc)
 
 
 def _hiding(key: str) -> Hide:

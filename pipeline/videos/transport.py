@@ -16,6 +16,7 @@ from yarl import URL
 from pipeline import __version__
 from pipeline.core.ceilings import Ceilings, Exchange
 from pipeline.core.clock import Clock
+from pipeline.core.connecting import why_unreached
 from pipeline.core.errors import InterruptedDownloadError, PipelineError, UnusableResultError
 from pipeline.settings import FetchSettings
 from pipeline.videos.addresses import redirect_address
@@ -57,7 +58,10 @@ def _translated(host: str, exc: Exception) -> InterruptedDownloadError | Unusabl
 
 def _interrupted(host: str, exc: Exception) -> InterruptedDownloadError:
     code, words = next((code, words) for kinds, code, words in _FAILURES if isinstance(exc, kinds))
-    detail = excerpt(str(exc).encode("utf-8", "replace"))  # the library quotes the host's bytes at any length
+    said = str(exc)
+    if isinstance(exc, aiohttp.ClientConnectorError) and not isinstance(exc, aiohttp.ClientSSLError):
+        said = why_unreached(exc.os_error)
+    detail = excerpt(said.encode("utf-8", "replace"))  # the library quotes the host's bytes at any length
     return InterruptedDownloadError(f"{host} {words}" + (f": {detail}" if detail else ""), code=code)
 
 

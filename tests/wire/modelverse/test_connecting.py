@@ -14,13 +14,15 @@ from tests.wire.servers import ScriptedServer, hang
 
 
 async def test_a_submit_is_transient_when_the_connection_is_refused() -> None:
-    """Where nobody listens nothing was sent."""
+    """Where nobody listens nothing was sent; the message has the place and the system's reason, and nothing else."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound and not listening: connecting is refused
-        async with client_at(f"http://127.0.0.1:{unused.getsockname()[1]}") as client:
+        place = f"127.0.0.1:{unused.getsockname()[1]}"
+        async with client_at(f"http://{place}") as client:
             with pytest.raises(TransientError) as caught:
                 await client.submit(JOB, BODY)
     assert caught.value.code == "connect_failed"
+    assert str(caught.value) == f"the service cannot be reached: {place}: connection refused"
 
 
 async def test_a_submit_is_transient_when_the_name_has_no_address(monkeypatch: pytest.MonkeyPatch) -> None:

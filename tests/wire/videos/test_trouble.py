@@ -107,6 +107,7 @@ async def test_download_is_interrupted_when_nobody_listens(store):
         with pytest.raises(InterruptedDownloadError) as caught:
             await store.fetch(f"http://127.0.0.1:{port}/a", "a.mp4")
     assert caught.value.code == "connection_failed"
+    assert str(caught.value).endswith(" could not be reached: connection refused")
 
 
 async def test_download_is_interrupted_when_the_host_speaks_no_tls(store):
