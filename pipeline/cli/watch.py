@@ -28,11 +28,12 @@ def command(folder: "Path", port: int) -> None:
 
     from pipeline.foreground import until_signalled
     from pipeline.ledger import LEDGER_NAME
+    from pipeline.ledger.schema import batch_beside
     from pipeline.views.watch import Watch
 
     async def serve() -> None:
         async with Watch(folder, port=port) as watching:
-            waiting = "" if (folder / LEDGER_NAME).exists() else " (no batch there yet)"
+            waiting = "" if (folder / LEDGER_NAME).exists() else f" (no batch there yet{batch_beside(folder)})"
             print_all([f"watching {printable(str(folder))}{waiting}: {watching.url}"])
             await until_signalled()
 

@@ -256,7 +256,25 @@ def require_ledger(folder: Path) -> None:
 
 
 def _no_batch(folder: Path) -> UsageError:
-    return UsageError(f"{folder}: no batch here (it has no {LEDGER_NAME}); name the output folder of a run")
+    meant = batch_beside(folder) or "; name the output folder of a run"
+    return UsageError(f"{folder}: no batch here (it has no {LEDGER_NAME}){meant}")
+
+
+def batch_beside(folder: Path) -> str:
+    """`; did you mean outputs/shots-rehearsal?`, or nothing: a folder of nearly that name which has a ledger.
+
+    One whose name goes on after this one's comes first: rehearsals have such names.
+    """
+    import difflib  # only a mistake waits for it
+
+    name = folder.name or folder.absolute().name
+    try:
+        beside = sorted(one.name for one in folder.absolute().parent.iterdir() if (one / LEDGER_NAME).is_file())
+    except OSError:
+        return ""
+    longer = [one for one in beside if one.startswith(f"{name}-")]
+    near = longer or difflib.get_close_matches(name, beside, n=1)
+    return f"; did you mean {folder.parent / near[0]}?" if name and near else ""
 
 
 def _complaint(path: Path) -> str | None:

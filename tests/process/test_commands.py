@@ -47,6 +47,30 @@ def test_a_person_decides_when_submits_are_unknown(lab: Any) -> None:
     assert len(lab.results()) == 6
 
 
+QUESTIONS = (
+    ("status",),
+    ("results",),
+    ("results", "--rebuild"),
+    ("verify",),
+    ("report",),
+    ("collect",),
+    ("resolve", "wave", "--resubmit"),
+)
+
+
+def test_the_rehearsal_is_named_when_its_folder_was_meant(lab: Any) -> None:
+    """A rehearsal goes into a folder of its own; whoever asks for the batch by the other name is sent there."""
+    manifest = lab.manifest("wave", grace=0)
+    assert lab.run("run", manifest, "--rehearse", "--max-runtime", "0.5", "-o", "o/d1").code == 3
+    for command, *more in QUESTIONS:
+        asked = lab.run(command, "o/d1", *more)
+        said = "pipeline: o/d1: no batch here (it has no ledger.sqlite3); did you mean o/d1-rehearsal?\n"
+        assert (asked.code, asked.out, asked.err) == (2, "", said)
+    assert "; did you mean o/d1-rehearsal?" in lab.run("status", "o/d2-rehearsal").err
+    assert "; name the output folder of a run" in lab.run("status", "elsewhere").err
+    assert not (lab.path / "o/d1").exists()
+
+
 WRONG_IDS = {
     "": "the task id is empty",
     "no such id": "contains blanks, line breaks or control characters; give the id alone",
