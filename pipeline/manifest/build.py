@@ -331,12 +331,20 @@ def _id_complaint(job_id: str) -> str | None:
     if len(job_id) > LONGEST_ID:
         return f"has {len(job_id)} characters; an id has at most {LONGEST_ID}"
     if not re.fullmatch(_ID, job_id):
-        better = re.sub(r"[^A-Za-z0-9._-]+", "-", job_id).lstrip("._-")[:LONGEST_ID]
-        mend = f"; write {better}" if better else ""
-        return f"{shown(job_id)} is no id: letters, digits, '.', '_' and '-' only, a letter or digit first{mend}"
+        form = "ASCII letters, digits, '.', '_' and '-' only, a letter or digit first"
+        return f"{shown(job_id)} is no id: {form}; {_better(job_id)}"
     if is_reserved(job_id):
         return f"{shown(job_id)} is a reserved device name on Windows; choose another id"
     return None
+
+
+def _better(job_id: str) -> str:
+    """What would be an id; of letters that may look like others, their number is told instead."""
+    other = next((one for one in job_id if one.isalnum() and not one.isascii()), None)
+    if other:
+        return f"U+{ord(other):04X} is no ASCII {'letter' if other.isalpha() else 'digit'}"
+    better = re.sub(r"[^A-Za-z0-9._-]+", "-", job_id).lstrip("._-")[:LONGEST_ID]
+    return f"write {better}" if better else "choose another id"
 
 
 def _digest(request: Mapping[str, Any], files: tuple[LocalFile, ...]) -> str:

@@ -19,7 +19,7 @@ Schema = dict[str, Any]
 
 _SECTIONS = ("input", "parameters")
 _JOB_KEYS: Mapping[str, Schema] = {
-    "id": {"type": "string", "maxLength": LONGEST_ID, "description": "letters, digits, '.', '_' and '-'"},
+    "id": {"type": "string", "maxLength": LONGEST_ID, "description": "ASCII letters, digits, '.', '_' and '-'"},
     "input": {"type": "object"},
     "parameters": {"type": "object"},
     "output": {"type": "string", "description": "the video's name below videos/, such as {id}.mp4"},
