@@ -27,6 +27,8 @@ _VENDOR = (
 )
 """The vendor's hosts (`reference: modelverse-api.md` §2), and this machine: the key leaves for nobody else's."""
 _MOST_MONEY = 1_000_000_000
+_ASSIGNED = r"^\s*(export\s+)?\w*(KEY|TOKEN)\s*=\s*[^=\s]"
+"""How a shell or a `.env` file gives a key its name; a key itself has `=` at most at its end."""
 _NEARLY = 0.8
 """How alike (0 to 1) the name of a variable must be to a setting's to be taken for a slip."""
 _SHOWN = 60
@@ -527,6 +529,8 @@ def read_api_key(key_file: Path | None, environ: Mapping[str, str] = os.environ)
             "there is no API key: set MODELVERSE_API_KEY, or name a file with --api-key-file, "
             "or try the manifest without paying: --rehearse"
         )
+    if re.search(_ASSIGNED, key, re.MULTILINE | re.IGNORECASE | re.ASCII):
+        raise SettingsError(f"{origin} holds a line NAME=key; put the key into it, alone, without the name before it")
     if not key.isascii() or not key.isprintable() or set(key) & set(" \"'"):
         raise SettingsError(f"{origin} does not hold a key: it contains spaces, quotes or characters that no key has")
     return key

@@ -344,3 +344,29 @@ def test_a_key_file_says_what_is_wrong_when_it_holds_no_key(tmp_path: Path) -> N
         read_api_key(empty, {"MODELVERSE_API_KEY": "sk-2"})
     with pytest.raises(SettingsError, match="quotes or characters that no key has"):
         read_api_key(quoted, {})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "MODELVERSE_API_KEY=sk-secret\n",
+        "export MODELVERSE_API_KEY='sk-secret'\n",
+        "# the vendor's\nOTHER=1\nMODELVERSE_API_KEY = sk-secret\n",
+    ],
+)
+def test_a_key_file_is_refused_when_it_gives_the_key_a_name(tmp_path: Path, content: str) -> None:
+    """A file for a shell is no key file: the whole line would be sent, and refused by the service as a wrong key."""
+    path = tmp_path / "env"
+    path.write_text(content)
+    with pytest.raises(SettingsError) as caught:
+        read_api_key(path, {})
+    said = "holds a line NAME=key; put the key into it, alone, without the name before it"
+    assert caught.value.message == f"{path} {said}"
+    with pytest.raises(SettingsError, match=said):
+        read_api_key(None, {"MODELVERSE_API_KEY": content})
+
+
+@pytest.mark.parametrize("key", ["c2stKEY=", "c2stKEY==", "sk-a=b"])
+def test_a_key_is_taken_when_it_only_has_an_equals_sign(key: str) -> None:
+    """Base64 ends with one or two."""
+    assert read_api_key(None, {"MODELVERSE_API_KEY": key}) == key
