@@ -301,8 +301,12 @@ class Columns:
             count = len(self.names)
             self._problems.add(self._line, f"the header has {count} columns; the most is {MOST_COLUMNS}")
             return
-        for place, name in enumerate(self.names):
-            if message := self._complaint(place, name):
+        found = [(name, self._complaint(place, name)) for place, name in enumerate(self.names)]
+        if _is_no_header(found):
+            self._problems.add(self._line, _NO_HEADER)
+            return
+        for name, message in found:
+            if message:
                 self._problems.add(self._line, message, path=f"column {name}" if name else None)
 
     def _complaint(self, place: int, name: str) -> str | None:
@@ -320,15 +324,29 @@ class Columns:
             own = nearest(name, OWN)
             if name in SECTIONS:
                 return f"is a group of fields; write {name}.<field>, such as {_SUCH_AS[name]}"
-            return (
-                f"there is no such column; did you mean {own}?"
-                if own
-                else f"{exc}; metadata.{plain(name)} carries it along"
-            )
+            if own:
+                return f"there is no such column{_MEANT}{own}?"
+            carried = f"metadata.{plain(name)} carries it along"
+            return f"{exc} (or {carried})" if str(exc).endswith("?") else f"{exc}; {carried}"
         return None
 
 
 _SUCH_AS = {"input": "input.prompt", "parameters": "parameters.seed", "metadata": "metadata.shot"}
+
+
+_NO_HEADER = (
+    "the first line must be the header, with the names of the columns, such as id,image_url,prompt; "
+    "no name in this line is known"
+)
+_MEANT = "; did you mean "
+
+
+def _is_no_header(columns: Sequence[tuple[str, str | None]]) -> bool:
+    """Whether the first line looks like a job: none of its names is known, and few are nearly so."""
+    if not all(message for _, message in columns):
+        return False
+    near = sum(_MEANT in (message or "") or name.partition(".")[0] in SECTIONS for name, message in columns)
+    return 2 * near < len(columns)
 
 
 def _dotted_complaint(name: str) -> str | None:

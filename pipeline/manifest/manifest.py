@@ -242,6 +242,7 @@ def _report_output(seen: _Seen, first: _Seen, problems: Problems) -> None:
         message = f"{shown(seen.output)} is also {where}; put {{id}} into the template or choose another name"
     else:
         message = (
-            f"{shown(seen.output)} is {where} in another case or Unicode form; some systems take them for one file"
+            f"{shown(seen.output)} is {where} in another case or Unicode form, "
+            "and some systems take them for one file; choose another name"
         )
     problems.add(seen.line, message, job_id=seen.job_id, path="output", variant=seen.variant)

@@ -95,6 +95,9 @@ def _check_path(output: str) -> None:
         raise OutputError(f"is longer than {LONGEST_OUTPUT} bytes")
     *folders, name = output.split("/")
     for part in (*folders, name):
+        if is_reserved(part):
+            what = "is" if part == output else f"contains {shown(part)},"
+            raise OutputError(f"{shown(output)} {what} a reserved device name on Windows; choose another name")
         if complaint := _part_complaint(part):
             raise OutputError(f"{shown(output)} {complaint}")
     for folder in folders:
@@ -114,8 +117,6 @@ def _part_complaint(part: str) -> str | None:
         return "uses '.parts', where unfinished videos are kept; choose another folder"
     if any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in part):
         return "contains a control character or a line break; remove it"
-    if is_reserved(part):
-        return f"contains {shown(part)}, a reserved device name on Windows; choose another name"
     if part[-1] in ". ":
         return "has a part that ends with a dot or a space, which some systems drop; remove it"
     if len(part.encode()) > LONGEST_PART:

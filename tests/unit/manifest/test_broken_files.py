@@ -26,6 +26,18 @@ BROKEN = {
     "utf-16": ("a.yaml", "jobs: []".encode("utf-16"), 1, "UTF-16 text; save the file as UTF-8"),
     "utf-16 without mark": ("a.csv", "id,image_url".encode("utf-16-le"), 1, "UTF-16 text does; save the file as UTF-8"),
     "utf-32": ("a.jsonl", JOB.encode("utf-32"), 1, "UTF-32 text; save the file as UTF-8"),
+    "no header": (
+        "a.csv",
+        "p1,https://e.com/a.jpg,wave at the camera\n",
+        1,
+        "the first line must be the header, with the names of the columns, such as id,image_url,prompt",
+    ),
+    "misspelt column": (
+        "a.csv",
+        "id,image_url,promt\na,https://e.com/a.jpg,x\n",
+        1,
+        "no model has a field of this name; did you mean prompt? (or metadata.promt carries it along)",
+    ),
     "gbk csv": (
         "a.csv",
         "id,image_url,prompt\na,https://e.com/a.jpg,一只小猫在海边奔跑，阳光明媚\n".encode("gbk"),
@@ -309,6 +321,20 @@ def test_missing_image_is_named_when_a_job_has_none(write, problems):
     assert str(found).endswith(
         "a.yaml:3: job wave: input.image_url: is missing; give exactly one of input.image_url and input.first_frame_url"
     )
+
+
+@pytest.mark.parametrize("header", ["p1,https://e.com/a.jpg,wave", "一,二,三", "name"])
+def test_one_sentence_is_enough_when_there_is_no_header(write, problems, header):
+    """A complaint about each cell of the first job would never say what is missing."""
+    found = problems(write("a.csv", f"{header}\n{header}\n"))
+    assert [one.line for one in found] == [1]
+    assert found[0].path is None
+
+
+@pytest.mark.parametrize("header", ["imge_url,promt", "zzz,id", "input.,x"])
+def test_each_column_is_named_when_the_first_line_looks_like_a_header(write, problems, header):
+    """Names that are nearly right, or right in part, are misspelt and no job."""
+    assert all((one.path or "").startswith("column ") for one in problems(write("a.csv", f"{header}\na,b\n")))
 
 
 ONE_EACH = {
