@@ -181,9 +181,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     connect_timeout: Seconds = 15.0
     """How long a connection may take to be made."""
     submit_timeout: Annotated[float, Meta(ge=1, le=3600), _SECONDS_UNIT] = 90.0
-    """How long a submit waits for its answer. A short one makes unknown outcomes."""
+    """How long a submit waits for its answer, beyond `connect_timeout`. A short one makes unknown outcomes."""
     status_timeout: Seconds = 30.0
-    """How long a status question waits for its answer."""
+    """How long a status question waits for its answer, beyond `connect_timeout`."""
     retry_after_ceiling: Seconds = 60.0
     """No single pause that the service asks for is longer than this."""
 
