@@ -66,6 +66,7 @@ def summary_lines(ending: Ending, commands: Commands) -> list[str]:
         *_stops(ending),
         *_failures(ending, commands, step.kind),
         *_unknown(ending, commands, step.kind),
+        *_unbought(ending, commands, step.kind),
         _happened(ending),
         _cost(ending),
         _left(ending),
@@ -117,6 +118,14 @@ def _unknown(ending: Ending, commands: Commands, following: Kind) -> list[str]:
     if following is not Kind.DECIDE or unknown > 1:
         lines.append(f"  to decide for one: {commands.resolve} JOB {DECISIONS}")
     return [*lines, f"  to buy them all again: {commands.again('--resubmit-unknown')}"]
+
+
+def _unbought(ending: Ending, commands: Commands, following: Kind) -> list[str]:
+    """What is left to buy when all that is paid for was collected, and something else comes next."""
+    queued = ending.count(JobState.QUEUED)
+    if not commands.collect or not queued or ending.paid or following is Kind.BUY:
+        return []
+    return [f"not bought: {many(queued, 'job')}", f"  to buy what is not bought: {commands.again()}"]
 
 
 # -- the five lines ----------------------------------------------------------------------------------------------------

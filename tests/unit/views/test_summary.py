@@ -169,6 +169,17 @@ def test_what_a_folder_is_called_changes_nothing_of_what_is_said() -> None:
     ]
 
 
+def test_a_collect_says_how_to_buy_the_rest_when_something_else_comes_next() -> None:
+    """Only when nothing is in flight any more, and once."""
+    commands = replace(COMMANDS, collect="collect outputs/shots")
+    ending = replace(ENDING, exit_code=5, counts={JobState.UNKNOWN: 1, JobState.QUEUED: 2}, unknown=[unknown()])
+    lines = ["not bought: 2 jobs", f"  to buy what is not bought: {GO_ON}"]
+    assert summary_lines(ending, commands)[3:5] == lines
+    for counts in ({JobState.RUNNING: 1, JobState.QUEUED: 2}, {JobState.QUEUED: 2}):
+        said = summary_lines(replace(ending, counts=counts, unknown=[]), commands)
+        assert not any(line.startswith("not bought") for line in said)
+
+
 def test_a_stop_is_told_when_work_remains() -> None:
     """Why it stopped, what is left, and what of that is paid for."""
     counts = {JobState.QUEUED: 5, JobState.RUNNING: 2, JobState.FETCHING: 1, JobState.DONE: 1}
