@@ -17,7 +17,7 @@ JOBS = {"ledger": 4, "journal": 4, "per-operation": 1}
 """That each of the thousand writers leads: a commit for each operation takes long enough with one."""
 IDS = {"ledger": 16, "per-operation": 4}
 """Task ids that each of them writes."""
-ROUNDS, SLOW_ROUNDS = 5, 3
+ROUNDS, SLOW_ROUNDS = 9, 5
 FLUSHES, PATIENCE = 3, 30
 """A step may take so many flushes and so many milliseconds in 99 of 100 cases."""
 SLOWER = """

@@ -14,6 +14,7 @@ Prints one JSON object: steps per second, median and 99th percentile of a step i
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -212,6 +213,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=4, help="that each writer leads")
     parser.add_argument("--ids-only", action="store_true", help="write the task ids alone")
     given = parser.parse_args()
+    gc.set_threshold(50_000)  # as `pipeline` does: the plans of all writers are no garbage
     flush = median_flush(given.folder)
     found = asyncio.run(WAYS[given.way](given.folder, given.writers, given.jobs, ids_only=given.ids_only))
     print(json.dumps({**found, "flush": flush}))
