@@ -45,9 +45,9 @@ _LESS_HASH = (
 
 
 _PARTS = (
-    "Where the product's instructions go, by thread, in million a job, as counted once beside this: 3.6 on the event "
-    "loop, of which the requests take what bare takes; 1.0 on the ledger's thread, which enrolls the row, prices it "
-    "and writes four durable steps (0.3 inside SQLite); 0.3 for report.html at the end; 0.1 elsewhere. Of the "
+    "Where the product's instructions go, by thread, in million a job, as counted once beside this: 3.5 on the event "
+    "loop, of which the requests take what bare takes; 0.8 on the ledger's thread, which enrolls the row, prices it "
+    "and writes four durable steps; 0.3 for report.html at the end; 0.2 in the threads that write videos. Of the "
     "interpreter's steps on the event loop 68 % are in aiohttp, asyncio and yarl (all of bare takes 80 % as many), "
     "11 % in the engine, 7 % in reading answers, keeping the key out of them and watching that they come, 4 % in the "
     "download, 3 % in learning when to ask, 3 % in the standard library and plain values, 2 % in prices, 2 % in "
