@@ -1,5 +1,7 @@
 """How a run ends early: signals, the deadline, a broken ledger, a bug; and what each leaves behind."""
 
+from collections.abc import Callable
+
 import pytest
 
 from pipeline.core.errors import InterruptedDownloadError, LedgerError, RejectedError, TransientError
@@ -149,19 +151,22 @@ def test_the_deadline_is_forgotten_when_the_batch_ends_before_it(theatre: Theatr
 # -- a broken ledger
 
 
+def full_after(commits: int) -> Callable[[], None]:
+    """What happens before each commit when the disk has room for so many."""
+    room = iter(range(commits))
+
+    def fail() -> None:
+        if next(room, None) is None:
+            raise OSError(28, "No space left on device")
+
+    return fail
+
+
 @pytest.mark.parametrize("last_commit", range(1, 21))
 def test_the_run_ends_with_the_ledger_s_error_when_a_commit_fails(theatre: Theatre, last_commit: int) -> None:
     """Whichever commit fails, the run ends with that one sentence; the next one completes and pays nothing twice."""
-    commits = 0
-
-    def fail() -> None:
-        nonlocal commits
-        commits += 1
-        if commits > last_commit:
-            raise OSError(28, "No space left on device")
-
     service = FakeService()
-    played = theatre.run(jobs(4), service, concurrency=2, before_commit=fail)
+    played = theatre.run(jobs(4), service, concurrency=2, before_commit=full_after(last_commit))
     assert type(played.error) is LedgerError
     assert not played.all(BatchEnded)
     again = theatre.run(jobs(4), service, concurrency=2)
@@ -176,16 +181,8 @@ def test_every_task_is_named_when_the_ledger_breaks_before_its_id_is_written(
     theatre: Theatre, last_commit: int
 ) -> None:
     """Many answers may come at that moment: whichever error ends the run, no id that was told to us is forgotten."""
-    commits = 0
-
-    def fail() -> None:
-        nonlocal commits
-        commits += 1
-        if commits > last_commit:
-            raise OSError(28, "No space left on device")
-
     service = FakeService()
-    played = theatre.run(jobs(12), service, concurrency=6, before_commit=fail)
+    played = theatre.run(jobs(12), service, concurrency=6, before_commit=full_after(last_commit))
     recorded = {record.task.task_id for job in jobs(12) if (record := theatre.record(job.job_id)).task}
     named = {
         task_id for task_id in service.created if f"has task {task_id}, which is not on record" in str(played.error)
@@ -199,16 +196,8 @@ def test_no_paid_task_is_forgotten_when_the_ledger_breaks_while_its_answer_is_on
     theatre: Theatre, last_commit: int
 ) -> None:
     """The service creates a task when the request reaches it: answers that come within the grace are waited for."""
-    commits = 0
-
-    def fail() -> None:
-        nonlocal commits
-        commits += 1
-        if commits > last_commit:
-            raise OSError(28, "No space left on device")
-
     service = FakeService(submit_takes=7.0, duration=3.0)
-    played = theatre.run(jobs(12), service, concurrency=6, before_commit=fail)
+    played = theatre.run(jobs(12), service, concurrency=6, before_commit=full_after(last_commit))
     recorded = {job.job_id for job in jobs(12) if theatre.record(job.job_id).task}
     named = {job_id for job_id in service.sent_jobs if f"job {job_id} has task t" in str(played.error)}
     assert named | recorded == set(service.sent_jobs)
