@@ -177,6 +177,21 @@ def test_the_keyboard_is_enough_when_there_is_no_mouse(page: Page, tmp_path: Pat
     page.wait("document.querySelectorAll('.card').length === 5")
 
 
+def test_the_focus_stays_in_the_search_when_the_lightbox_tells_late_that_it_is_closed(
+    page: Page, tmp_path: Path
+) -> None:
+    """A browser tells of a closed dialog a task later, and somebody may be typing by then."""
+    page.open(a_small_batch(tmp_path))
+    page.press("j")
+    page.focus_is_on("shot-0")
+    page.press(Keys.ENTER)
+    page.wait("document.querySelector('#lightbox').open")
+    late = "document.querySelector('#lightbox').addEventListener('close', () => setTimeout(() => window.told = true))"
+    page.js(f"({late}, document.querySelector('#lightbox').close(), document.querySelector('#search').focus(), 0)")
+    page.wait("window.told")
+    assert page.js("document.activeElement.id") == "search"
+
+
 def test_a_manifest_is_exported_when_jobs_are_marked(page: Page, rehearsed: Path, tmp_path: Path) -> None:
     """It passes `pipeline validate`, buys the same with other seeds, and has ids of its own."""
     page.downloads(tmp_path)

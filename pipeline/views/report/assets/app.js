@@ -9,8 +9,13 @@ const wish = { search: "", states: new Set(), model: "", metaKey: "", metaValue:
 const isMarked = (job) => marks.has(job.id);
 
 const charts = new Charts();
-const lightbox = new Lightbox({ jobs: () => gallery.jobs, mark: toggleMark, isMarked, closed: (place) => gallery.goTo(place), batch: () => batch });
+const lightbox = new Lightbox({ jobs: () => gallery.jobs, mark: toggleMark, isMarked, closed: comeBack, batch: () => batch });
 const gallery = new Gallery({ open: (place) => lightbox.open(place), mark: toggleMark, isMarked });
+
+/** Goes to the job that was looked at last. The dialog tells a moment late that it is closed: who types by then stays there. */
+function comeBack(place) {
+  if (!document.activeElement?.closest("input, select, textarea, dialog")) gallery.goTo(place);
+}
 
 // -- what is shown
 
