@@ -71,7 +71,7 @@ def forget(connection: LedgerConnection, key: str) -> None:
 
 _INTENT = """
     UPDATE jobs SET state = 'submitting', attempt = ?, owner = ?, epoch = ?, intent_at = ?, submitted_at = ?,
-        body_digest = ?, base_url = ?, external_id = nullif(?, ''), moved_at = ?
+        body_digest = ?, base_url = ?, external_id = ?, moved_at = ?
     WHERE seq = ? AND attempt = ? AND state = 'queued'
 """
 _WITHDRAW = """
@@ -104,7 +104,7 @@ def intent(
     attempt = _waiting(connection, job_id)
     number = attempt.number + 1
     left = (attempt.seq, attempt.number)
-    facts = (number, owner, epoch, at, at, body_digest, base_url, external_id or "", at, *left)
+    facts = (number, owner, epoch, at, at, body_digest, base_url, external_id, at, *left)
     _move(connection, _INTENT, facts, job_id, "begun")
     attempt.number, attempt.state, attempt.submitted_at = number, "submitting", at
     attempt.purchase = purchases.buy(connection, attempt.seq, number, quote)

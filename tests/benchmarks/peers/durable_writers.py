@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=4, help="that each writer leads")
     parser.add_argument("--ids-only", action="store_true", help="write the task ids alone")
     given = parser.parse_args()
-    gc.set_threshold(50_000)  # as `pipeline` does: the plans of all writers are no garbage
+    gc.set_threshold(50_000)  # it stands back, as in a run: the plans of all writers are no garbage
     flush = median_flush(given.folder)
     found = asyncio.run(WAYS[given.way](given.folder, given.writers, given.jobs, ids_only=given.ids_only))
     print(json.dumps({**found, "flush": flush}))
