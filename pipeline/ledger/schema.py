@@ -26,6 +26,11 @@ _APPLICATION_ID = 0x76627031
 """`vbp1`, so that a file of another program is never mistaken for a ledger."""
 _BUSY_SECONDS = 10.0
 """Nobody but a reader that recovers a crashed run's log holds the file for longer than moments."""
+_PAGE_BYTES = 8192
+"""Of a new ledger. A job's row grows from half a kilobyte to one or more: pages of half the size, which are SQLite's
+own choice, would be split and written more often, which costs a group of a thousand steps a twentieth of its time."""
+_LOG_BYTES = 32 * 1024 * 1024
+"""The log is written back when it has grown so long, which takes two flushes and a while."""
 
 _MEMORY_SINCE = 2
 _PURCHASES_SINCE = 3
@@ -309,6 +314,7 @@ def _create(path: Path) -> None:
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with closing(sqlite3.connect(beside, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA journal_mode = MEMORY")
             migrate(connection)
@@ -401,7 +407,8 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA fullfsync = ON")  # macOS flushes to the medium only when asked this way
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("PRAGMA journal_size_limit = 67108864")  # bytes kept after a large enrolment
-    connection.execute("PRAGMA wal_autocheckpoint = 8000")  # pages: writing back 32 MB takes two flushes and a while
+    (page,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_BYTES // page}")
     connection.execute("PRAGMA cache_size = -16384")  # KiB
 
 

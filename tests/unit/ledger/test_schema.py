@@ -31,6 +31,20 @@ def test_ledger_is_durable_and_private_when_it_is_created(tmp_path: Path) -> Non
     assert f"{LEDGER_NAME}-wal" in modes
 
 
+def test_log_is_written_back_at_the_same_length_when_pages_are_those_of_an_older_ledger(tmp_path: Path) -> None:
+    """A new ledger has pages of 8 KiB, an older one keeps its own; the log of either grows to 32 MiB."""
+    older, newer = tmp_path / "older", tmp_path / "newer"
+    older.mkdir()
+    with closing(sqlite3.connect(older / LEDGER_NAME)) as made:
+        made.execute("PRAGMA page_size = 4096")
+        schema.migrate(made)
+    for folder, size in ((older, 4096), (newer, 8192)):
+        with closing(schema.open_for_writing(folder)) as connection:
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+            (pages,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
+            assert (page, page * pages) == (size, 32 * 1024 * 1024)
+
+
 def test_ledger_is_flushed_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut leaves a whole new ledger or none: its bytes are on the disk before its name is there."""
     flushed: list[tuple[str, bool]] = []
@@ -123,7 +137,7 @@ async def test_ledger_error_is_raised_when_pages_inside_are_damaged(tmp_path: Pa
         pass
     path = tmp_path / LEDGER_NAME
     pages = path.read_bytes()
-    path.write_bytes(pages[:4096] + b"\xff" * (len(pages) - 4096))
+    path.write_bytes(pages[:8192] + b"\xff" * (len(pages) - 8192))
     with pytest.raises(LedgerError, match="is damaged"):
         await Ledger.open(tmp_path, run_id="r", at=1.0)
 
