@@ -40,6 +40,19 @@ async def test_reader_sees_one_moment_when_a_run_is_writing(tmp_path: Path, make
                 assert [record.job.job_id for record in after.records(JobState.SUBMITTING, limit=5)] == ["a"]
 
 
+async def test_log_is_left_to_the_run_when_somebody_has_looked(tmp_path: Path, make_job: MakeJob) -> None:
+    """Two connections that write the log back could lose a commit (https://sqlite.org/wal.html#walresetbug)."""
+    files = tmp_path / LEDGER_NAME, tmp_path / f"{LEDGER_NAME}-wal"
+    async with await Ledger.open(tmp_path, run_id="r", at=1.0) as ledger:
+        await ledger.enroll([make_job("a")], "error", 2.0)
+        await submit(ledger, "a")
+        for file in files:  # by their times, because to open and close them would drop SQLite's locks
+            os.utime(file, (0, 0))
+        with LedgerReader(tmp_path) as reader:
+            assert reader.counts()[JobState.SUBMITTING] == 1
+        assert [file.stat().st_mtime for file in files] == [0, 0]
+
+
 async def test_closing_does_not_wait_when_somebody_is_looking(tmp_path: Path, make_job: MakeJob) -> None:
     """A reader that is still open neither delays nor breaks the end of a run."""
     ledger = await Ledger.open(tmp_path, run_id="r", at=1.0)
