@@ -68,14 +68,14 @@ class Problem(Value):
 class ManifestError(UsageError):
     """The manifest has problems; nothing was submitted."""
 
-    def __init__(self, problems: Sequence[Problem], total: int | None = None) -> None:
+    def __init__(self, problems: Sequence[Problem], total: int | None = None, untold: int = 0) -> None:
         self.problems = tuple(problems)
-        """In the order of the file; capped."""
+        """In the order of the file; where there are very many, the first of each kind with the number of the others."""
         self.total = len(problems) if total is None else total
         """How many there are in all."""
         lines = [str(problem) for problem in self.problems]
-        if self.total > len(lines):
-            lines.append(f"… and {self.total - len(lines)} more problems")
+        if untold:
+            lines.append(f"… and {untold:,} more {'problem' if untold == 1 else 'problems'}")
         super().__init__("\n".join(lines))
 
 

@@ -98,7 +98,8 @@ class Manifest:
         return self._head.run
 
     def check(self) -> Checked:
-        """Read the whole file. Raises `ManifestError` with every problem (the first hundred in full).
+        """Read the whole file. Raises `ManifestError` with every problem (of more than a hundred, the first of
+        each kind in full).
 
         Memory grows by eight bytes a row, for finding ids and outputs that occur twice; by sixteen where a row has an
         output that is not named after its id.

@@ -1,5 +1,6 @@
 """What the readers hand on: rows, problems, and the news that a file cannot be read any further."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,9 @@ from pipeline.core.words import many
 
 MOST = 100
 """Problems (and warnings) that are kept; the others are only counted."""
+_ALIKE = 3
+"""Problems of one kind that are kept where there are more than that in all, so that a mistake which a script made in
+every row hides no other."""
 
 
 class Row(Struct, frozen=True):
@@ -56,12 +60,17 @@ class BrokenFileError(Exception):
 
 
 class Problems:
-    """Everything wrong with one manifest: the first hundred in full, the others as a number."""
+    """Everything wrong with one manifest: a hundred in full, or, where there are more, the first three of each kind.
+
+    Of a kind are problems that say the same of the same key. The others are numbers.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = plain(file, 1000)
         self.total = 0
         self._kept: list[Problem] = []
+        self._kinds: dict[tuple[str | None, str], int] = {}
+        """How many there are of each kind, as far as kinds are told apart."""
         self._warnings: list[Problem] = []
         self._warned = 0
         self._said: set[tuple[str | None, str]] = set()
@@ -82,7 +91,11 @@ class Problems:
                 return
             message = f"{message} (in {variant})"
         self.total += 1
-        self._kept.append(self._problem(line, message, job_id, path))
+        problem = self._problem(line, message, job_id, path)
+        self._kept.append(problem)
+        kind = _kind(problem)
+        if kind in self._kinds or len(self._kinds) < 10 * MOST:
+            self._kinds[kind] = self._kinds.get(kind, 0) + 1
         if len(self._kept) > 2 * MOST:
             self._kept = self._first()
 
@@ -150,10 +163,28 @@ class Problems:
 
     def error(self) -> ManifestError:
         """All of it, in the order of the file."""
-        return ManifestError(self._first(), self.total)
+        shown = self._first()
+        last = {_kind(problem): place for place, problem in enumerate(shown)}
+        untold = self.total - len(shown)
+        for kind, number in Counter(map(_kind, shown)).items():
+            more = self._kinds.get(kind, number) - number
+            if more > 0:
+                shown[last[kind]] = _counted(shown[last[kind]], more)
+                untold -= more
+        return ManifestError(shown, self.total, untold)
 
     def _first(self) -> list[Problem]:
-        return sorted(self._kept, key=lambda problem: problem.line or 0)[:MOST]
+        """Those to be shown, as far as is known by now."""
+        found = sorted(self._kept, key=lambda problem: problem.line or 0)
+        if self.total <= MOST:
+            return found
+        seen: Counter[tuple[str | None, str]] = Counter()
+        kept = []
+        for problem in found:
+            seen[_kind(problem)] += 1
+            if seen[_kind(problem)] <= _ALIKE:
+                kept.append(problem)
+        return kept[:MOST]
 
     def _problem(self, line: int | None, message: str, job_id: str | None, path: str | None) -> Problem:
         return Problem(
@@ -161,6 +192,10 @@ class Problems:
         )
 
 
-def _counted(warning: Problem, more: int) -> Problem:
-    message = f"{warning.message} (and {many(more, 'more job')} like it)"
-    return Problem(warning.file, warning.line, warning.job_id, warning.path, message)
+def _kind(problem: Problem) -> tuple[str | None, str]:
+    return problem.path, problem.message
+
+
+def _counted(one: Problem, more: int) -> Problem:
+    message = f"{one.message} (and {many(more, 'more job')} like it)"
+    return Problem(one.file, one.line, one.job_id, one.path, message)

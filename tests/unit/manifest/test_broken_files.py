@@ -290,13 +290,39 @@ def test_value_is_refused_when_yaml_never_ends_it(write, problems):
     assert "a single value is longer than 32 MB" in found.message
 
 
-def test_problems_are_capped_when_there_are_very_many(write):
-    """The first hundred are shown, all are counted."""
-    path = write("a.csv", "image_url,seed\n" + "https://e.com/a,x\n" * 150)
+def told(path):
+    """What the check raises."""
     with open_manifest(path) as manifest, pytest.raises(ManifestError) as caught:
         manifest.check()
-    assert (len(caught.value.problems), caught.value.total) == (100, 150)
-    assert "… and 50 more problems" in str(caught.value)
+    return caught.value
+
+
+def test_all_problems_are_shown_when_there_are_a_hundred(write):
+    """Each row is to be mended, and each is named."""
+    error = told(write("a.csv", "image_url,seed\n" + "https://e.com/a,x\n" * 100))
+    assert (len(error.problems), error.total) == (100, 100)
+    assert "like it" not in str(error)
+
+
+def test_first_of_each_kind_are_shown_when_there_are_more_problems_than_that(write):
+    """What a script did wrong in every row hides no other mistake; all are counted."""
+    rows = [f"https://e.com/{number},x,5" for number in range(1_000)]
+    rows[900] = "https://e.com/900,7,-1"
+    error = told(write("a.csv", "image_url,seed,duration\n" + "\n".join(rows)))
+    assert [(one.line, one.path) for one in error.problems] == [
+        (2, "parameters.seed"), (3, "parameters.seed"), (4, "parameters.seed"), (902, "parameters.duration"),
+    ]  # fmt: skip
+    assert error.problems[2].message.endswith("(and 996 more jobs like it)")
+    assert error.total == 1_000
+    assert "more problem" not in str(error)
+
+
+def test_problems_are_capped_when_there_are_very_many_kinds(write):
+    """The first hundred are shown, all are counted."""
+    error = told(write("a.csv", "image_url,seed\n" + "".join(f"https://e.com/a,x{one}\n" for one in range(1_501))))
+    assert (len(error.problems), error.total) == (100, 1_501)
+    assert [one.line for one in error.problems] == list(range(2, 102))
+    assert "… and 1,401 more problems" in str(error)
 
 
 def test_message_is_harmless_when_the_input_is_hostile(write, problems):
