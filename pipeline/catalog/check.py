@@ -10,7 +10,7 @@ from pipeline.catalog.cells import typed_text
 from pipeline.catalog.conditions import MISSING, same
 from pipeline.catalog.entry import Entry, Field
 from pipeline.catalog.rules import Finding, check_rules
-from pipeline.catalog.wording import article, did_you_mean, json_type, listed, nearest, shown
+from pipeline.catalog.wording import article, json_type, listed, nearest, shown
 
 
 def check_request(entry: Entry, request: Mapping[str, Any]) -> list[Finding]:
@@ -39,10 +39,14 @@ def _check_members(
         if name in fields:
             yield from _check_value(fields[name], inner, where)
         elif elsewhere and name in elsewhere.fields:
-            yield Finding(where, f"no such field here; it belongs under {elsewhere.name}", unknown=True)
+            message = f"no such field here; it belongs under {elsewhere.name}"
+            yield Finding(where, message, unknown=True, meant=f"{elsewhere.name}.{name}")
+        elif near := nearest(name, fields):
+            message = f"the model has no such field; did you mean {near}?"
+            yield Finding(where, message, unknown=True, meant=f"{path}.{near}")
         else:
-            hint = did_you_mean(name, fields) or (f"; known are {listed(sorted(fields), 'and')}" if fields else "")
-            yield Finding(where, f"the model has no such field{hint}", unknown=True)
+            known = f"; known are {listed(sorted(fields), 'and')}" if fields else ""
+            yield Finding(where, f"the model has no such field{known}", unknown=True)
     for name, described in fields.items():
         if described.required and name not in value:
             yield Finding(f"{path}.{name}", f"is missing; the model requires it{_example(described)}")

@@ -21,6 +21,8 @@ class Finding(Struct, frozen=True):
     warning: bool = False
     unknown: bool = False
     """The entry has no field at the path."""
+    meant: str = ""
+    """…and the path that was probably meant."""
 
     @property
     def missing(self) -> bool:

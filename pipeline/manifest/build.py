@@ -136,6 +136,8 @@ class _Building:
         self._media = media
         self._catalog = catalog
         self._bad = not row.sound or bool(gaps)
+        self._meant: set[str] = set()
+        """Dotted paths of what was written under a wrong name, which says all there is to say of it."""
         self._given = {name: value for name, value in row.values.items() if value is not None}
         self._merged = merged(defaults, self._given)
         self._warned = 0
@@ -191,15 +193,22 @@ class _Building:
     def _check_shape(self) -> None:
         for name, value in self._given.items():
             if complaint := _shape_complaint(name, value, JOB_KEYS):
-                near = self._home_of(name) if name not in JOB_KEYS else None
-                self._add(name, f"a job has no such key; {near}" if near else complaint)
+                meant = self._meant_by(name) if name not in JOB_KEYS else None
+                self._add(name, f"a job has no such key; {meant}" if meant else complaint)
 
-    def _home_of(self, name: str) -> str | None:
+    def _meant_by(self, name: str) -> str | None:
+        """What was probably meant by a key that no job has, as the end of a sentence."""
         model = self._merged.get("model", DEFAULT_MODEL)
-        for section in ("input", "parameters"):
-            if isinstance(model, str) and self._catalog.field(model, f"{section}.{name}"):
-                return f"it belongs under {section}"
-        return None
+        entries = self._catalog.entries_of(model) if isinstance(model, str) else ()
+        paths = {path.rpartition(".")[2]: path for entry in entries for path in entry.fields if path.count(".") == 1}
+        if name in paths:
+            self._meant.add(paths[name])
+            return f"it belongs under {paths[name].partition('.')[0]}"
+        near = nearest(name, (*JOB_KEYS, *paths))
+        if near is None:
+            return None
+        self._meant.add(paths.get(near, near))
+        return f"did you mean {paths.get(near, near)}?"
 
     def _section(self, name: str) -> dict[str, Any]:
         value = self._merged.get(name)
@@ -223,6 +232,7 @@ class _Building:
             return ()
         self._check_status(entry, model)
         findings = check_request(entry, request)
+        self._meant |= {finding.meant for finding in findings if finding.meant and not finding.warning}
         for finding in findings:
             if finding.path not in hopeless and not self._follows(finding):
                 (self._warn if finding.warning else self._add)(finding.path, finding.message)
@@ -233,9 +243,14 @@ class _Building:
         return tuple(self._files([value for value in values if value.path not in hopeless], request))
 
     def _follows(self, finding: Finding) -> bool:
-        """Whether something is only found because a part of what was written could not be read."""
-        unread = finding.missing and any(not gap or finding.path.startswith(f"{gap}.") for gap in self._gaps)
-        return unread or finding.path in self._gaps
+        """Whether something is only found because a part of what was written could not be read, or has a wrong name."""
+        if finding.path in self._gaps:
+            return True
+        return finding.missing and any(not gap or f"{finding.path}.".startswith(f"{gap}.") for gap in self._elsewhere())
+
+    def _elsewhere(self) -> frozenset[str]:
+        """Dotted paths at and below which something was written that is not found there."""
+        return self._gaps | self._meant
 
     def _check_status(self, entry: Entry, model: str) -> None:
         if entry.status == "withdrawn":

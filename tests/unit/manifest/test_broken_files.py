@@ -290,6 +290,22 @@ def test_value_is_refused_when_yaml_never_ends_it(write, problems):
     assert "a single value is longer than 32 MB" in found.message
 
 
+WRONG_NAMES = {
+    "field": ("input", {"imageUrl": "https://e.com/a", "prompt": "x"}, "input.imageUrl", "did you mean image_url?"),
+    "section": ("inputs", {"image_url": "https://e.com/a"}, "inputs", "did you mean input?"),
+    "field at the job's level": ("image_url", "https://e.com/a", "image_url", "it belongs under input"),
+    "misspelt field at the job's level": ("image", "https://e.com/a", "image", "did you mean input.image_url?"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_NAMES)
+def test_nothing_is_missing_when_it_was_given_under_a_wrong_name(case, write, problems):
+    """One mistake is one problem, at the place where it was made."""
+    key, value, path, mend = WRONG_NAMES[case]
+    (found,) = problems(write("a.jsonl", json.dumps({"id": "a", key: value})))
+    assert (found.path, found.message.partition("; ")[2]) == (path, mend)
+
+
 def told(path):
     """What the check raises."""
     with open_manifest(path) as manifest, pytest.raises(ManifestError) as caught:

@@ -36,6 +36,13 @@ def test_unknown_field_is_sent_when_the_user_allows_it(write, monkeypatch, place
     assert [job.input["mood"] for job in manifest.jobs()] == ["dark"]
 
 
+def test_field_is_missing_when_its_wrong_name_is_sent_as_it_is(write):
+    """Where a wrong name is no mistake, what the model requires is missing all the same."""
+    with pytest.raises(ManifestError) as caught:
+        check(write("a.yaml", "jobs:\n- input: {imageUrl: x}\n"), {"allow_unknown_fields": True})
+    assert [one.path for one in caught.value.problems] == ["input.image_url"]
+
+
 def test_catalog_is_found_beside_the_manifest_when_run_names_it(write):
     """A manifest and the catalog that it names move together."""
     write("own.yaml", OWN)
