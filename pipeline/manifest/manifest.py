@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Layer
 
+_VARIABLES = ("PIPELINE_", "MODELVERSE_ENDPOINT")
+"""How the names begin of those that may say something about settings."""
+
 
 class Checked(Struct, frozen=True):
     """A manifest without a problem."""
@@ -131,7 +134,7 @@ class Manifest:
         A catalog that `run:` names is looked for beside the manifest, any other from the working directory. Raises
         `SettingsError` for whatever is wrong with any setting outside `run:`, and for what is wrong in the catalog.
         """
-        if not (config or self.run or flags or any(name.startswith("PIPELINE_") for name in os.environ)):
+        if not (config or self.run or flags or any(name.startswith(_VARIABLES) for name in os.environ)):
             return  # before the settings are imported, because nothing is set
         from pathlib import Path
 

@@ -43,6 +43,14 @@ def test_field_is_missing_when_its_wrong_name_is_sent_as_it_is(write):
     assert [one.path for one in caught.value.problems] == ["input.image_url"]
 
 
+@pytest.mark.parametrize("variable", ["PIPELINE_ENDPOINT", "MODELVERSE_ENDPOINT"])
+def test_endpoint_is_refused_when_a_variable_names_none(write, monkeypatch, variable):
+    """What a run would refuse is refused by a check as well, without a `run:` or a flag."""
+    monkeypatch.setenv(variable, "nowhere")
+    with pytest.raises(SettingsError, match="'nowhere' is not a base URL"):
+        check(write("a.jsonl", '{"input": {"image_url": "https://example.com/a.jpg"}}'))
+
+
 def test_catalog_is_found_beside_the_manifest_when_run_names_it(write):
     """A manifest and the catalog that it names move together."""
     write("own.yaml", OWN)
