@@ -49,7 +49,7 @@ class _Kind(type):
         above = next((base for base in bases if isinstance(base, _Kind)), None)
         names = (*above._names, *own) if above else own
         matched = () if kw_only else names
-        asked = {"__slots__": own, "__match_args__": matched, "__init__": _first, **_KNOWN_BY}
+        asked = {"__slots__": own, "__match_args__": matched, **_UNTIL_THE_FIRST, **_KNOWN_BY}
         kind = super().__new__(cls, name, bases, namespace | asked)
         kind._names = names
         kind._defaults = {**above._defaults, **defaults} if above else defaults
@@ -76,20 +76,26 @@ def _getter(fields: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def _first(self: Any, /, *given: Any, **named: Any) -> None:
-    """The `__init__` of a class until its first value is made."""
+    """The `__init__` of a class until its first value is made, which is then made once more."""
     kind: Any = type(self)
-    kind.__init__ = _init(kind)
-    kind.__init__(self, *given, **named)
+    kind.__new__ = staticmethod(_maker(kind))
+    kind.__init__ = object.__init__
+    self.__setstate__(kind(*given, **named).__getstate__())
 
 
-def _init(kind: _Kind) -> Callable[..., None]:
-    """The `__init__` of a class. It fills each slot by its own descriptor, which nothing frozen stands in front of."""
-    scope: dict[str, Any] = {"_unset": _Factory}
-    parameters, lines = ["self"], ["    pass"]
+_UNTIL_THE_FIRST = {"__new__": object.__new__, "__init__": _first}
+
+
+def _maker(kind: _Kind) -> Callable[..., Any]:
+    """The `__new__` of a class: it fills an open twin and closes it.
+
+    A frozen class refuses plain assignments, and each way around them costs ten times as much.
+    """
+    scope: dict[str, Any] = {"_unset": _Factory, "_open": _open_twin(kind)}
+    parameters, lines = ["_kind", "/"], ["    _value = _open()"]
     if kind._only_named:
         parameters.append("*")
     for name in kind._names:
-        scope[f"_set_{name}"] = getattr(kind, name).__set__
         value, parameter = name, name
         if name in kind._defaults:
             default = kind._defaults[name]
@@ -98,10 +104,22 @@ def _init(kind: _Kind) -> Callable[..., None]:
             if isinstance(default, _Factory):
                 parameter, value = f"{name}=_unset", f"_default_{name}() if {name} is _unset else {name}"
         parameters.append(parameter)
-        lines.append(f"    _set_{name}(self, {value})")
-    exec("\n".join([f"def __init__({', '.join(parameters)}):", *lines]), scope)  # noqa: S102 - of names in our classes
-    scope["__init__"].__qualname__ = f"{kind.__qualname__}.__init__"
-    return cast("Callable[..., None]", scope["__init__"])
+        lines.append(f"    _value.{name} = {value}")
+    lines += ["    _value.__class__ = _kind", "    return _value"]
+    exec("\n".join([f"def __new__({', '.join(parameters)}):", *lines]), scope)  # noqa: S102 - of names in our classes
+    scope["__new__"].__qualname__ = f"{kind.__qualname__}.__init__"  # as a data class would call it in its complaints
+    return cast("Callable[..., Any]", scope["__new__"])
+
+
+def _open_twin(kind: _Kind) -> type:
+    """A class with the slots of the kind and nothing that refuses; its values can become values of the kind."""
+    plain = {name: getattr(object, name) for name in ("__new__", "__init__", "__setattr__", "__delattr__")}
+    return type.__new__(_Kind, kind.__name__, (kind,), {"__slots__": (), **plain})
+
+
+def _blank(kind: type[T]) -> T:
+    """A value whose fields are still to come, for those that copy it."""
+    return object.__new__(kind)
 
 
 class _Twin:
@@ -164,6 +182,9 @@ class Value(metaclass=_Kind):
 
     def __delattr__(self, name: str) -> NoReturn:
         _refuse(f"cannot delete field {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _blank, (type(self),), self.__getstate__()
 
     def __getstate__(self) -> tuple[Any, ...]:
         return type(self)._contents(self)

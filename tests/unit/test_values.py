@@ -51,6 +51,23 @@ def test_fields_are_taken_by_place_and_by_name_when_a_value_is_made() -> None:
     assert Point(1, 3).sum == 4
 
 
+@pytest.mark.parametrize("above_first", [True, False])
+def test_a_value_has_the_fields_of_its_own_class_when_one_of_a_class_above_is_made(above_first: bool) -> None:
+    """What the first value of a class prepares is for that class alone."""
+
+    class Above(Value):
+        x: int
+
+    class Below(Above):
+        y: int = 2
+
+    made_above = [Above(1)] if above_first else []
+    assert (Below(1), Below(1, 3).y, type(Below(1))) == (Below(x=1, y=2), 3, Below)
+    assert [Above(1), type(Above(1))] == [*(made_above or [Above(x=1)]), Above]
+    with pytest.raises(TypeError):
+        Above(1, 2)  # type: ignore[call-arg]
+
+
 def test_a_default_is_made_anew_when_it_has_a_factory() -> None:
     """Two values never share what one of them could change."""
     assert Point(1).said is not Point(1).said
@@ -97,7 +114,8 @@ def test_a_value_shows_its_fields_when_it_is_printed() -> None:
 
 @pytest.mark.parametrize("value", [Point(1), Named(1, name="q"), Asked(what="a"), Nothing()])
 def test_a_copy_is_equal_when_a_value_is_copied(value: Any) -> None:
-    """Pickled, copied deep, or replaced with nothing changed."""
+    """Pickled, copied flat or deep, or replaced with nothing changed."""
+    assert copy.copy(value) == value
     assert pickle.loads(pickle.dumps(value)) == value
     assert copy.deepcopy(value) == value
     assert dataclasses.replace(value) == value
