@@ -221,7 +221,8 @@ class ModelVerseClient:
             try:
                 body = await self._read(response.content, exchange, silence)
             finally:
-                response.close()  # after a whole answer the connection is back in its pool already
+                if response.connection is not None:  # after a whole answer it is back in its pool already
+                    response.close()
         except _BROKEN as exc:
             raise self._broken(call, exc) from exc
         except asyncio.CancelledError as exc:

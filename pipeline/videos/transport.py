@@ -131,7 +131,8 @@ class Answer:
     def close(self) -> None:
         """Stop watching, and close the connection unless the whole body has come."""
         self._ceilings.end(self._exchange)
-        self._response.close()
+        if self._response.connection is not None:  # after the whole body it is back in its pool already
+            self._response.close()
 
 
 class Transport:
