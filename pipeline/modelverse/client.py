@@ -219,7 +219,8 @@ class ModelVerseClient:
                 method, url, data=data, headers=headers, allow_redirects=False
             )
             try:
-                body = await self._read(response.content, exchange, silence)
+                content = response.content
+                body = content.read_nowait() if content.is_eof() else await self._read(content, exchange, silence)
             finally:
                 if response.connection is not None:  # after a whole answer it is back in its pool already
                     response.close()
@@ -234,11 +235,8 @@ class ModelVerseClient:
         return Answer(response.status, response.headers, body, self._clock.time(), self._hide)
 
     async def _read(self, content: aiohttp.StreamReader, exchange: Exchange, silence: float) -> bytes:
-        """The whole body, which nearly always comes at once, or its beginning."""
-        first = await content.readany()
-        if content.at_eof():
-            return first
-        body = bytearray(first)
+        """The whole body, where it did not come together with the head, or its beginning."""
+        body = bytearray(await content.readany())
         while not content.at_eof() and len(body) <= MAX_ANSWER_BYTES:
             self._ceilings.await_more(exchange, silence)
             body += await content.readany()

@@ -113,8 +113,10 @@ class Answer:
     async def read(self) -> bytes:
         """The next bytes, as they come; none at the end of a whole body. Raises `InterruptedDownloadError`."""
         began = self._clock.monotonic()
-        self._ceilings.await_more(self._exchange, self._stall)
         try:
+            if self._content.is_eof():  # nothing is waited for any more
+                return self._content.read_nowait()
+            self._ceilings.await_more(self._exchange, self._stall)
             chunk = await self._content.readany()
         except _BROKEN as exc:
             raise _interrupted(self._host, exc) from exc
