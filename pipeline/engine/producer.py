@@ -205,17 +205,28 @@ class Producer:
 
     async def _send(self, record: Record, body: Body) -> Task | None:
         """The paid request, exactly once; None where submitting stopped before it left."""
-        asking = asyncio.ensure_future(self._ask(record, body))
+        answer: asyncio.Future[Task | None] = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(self._ask(record, body, answer))
         try:
-            return await asyncio.shield(asking)
+            return await answer
         except asyncio.CancelledError:
             await self._sent_home(record, asking)
             raise
 
-    async def _ask(self, record: Record, body: Body) -> Task | None:
-        if self._account.stopped or not self._jobs.wanted(record):
-            return None
-        return await self._service.submit(record.job, body)
+    async def _ask(self, record: Record, body: Body, answer: "asyncio.Future[Task | None]") -> Task | None:
+        """In a task of its own, which goes on when whoever waits for the answer is sent home meanwhile."""
+        task = None
+        try:
+            if not self._account.stopped and self._jobs.wanted(record):
+                task = await self._service.submit(record.job, body)
+        except BaseException as error:
+            if answer.done():
+                raise
+            answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(task)
+        return task
 
     async def _sent_home(self, record: Record, asking: "asyncio.Future[Task | None]") -> None:
         """The run ends before the answer came: that is written down, or the answer awaited where nothing can be.
@@ -232,6 +243,8 @@ class Producer:
         finally:
             asking.cancel()
             await asyncio.wait([asking])  # its connection is closed before the client is
+            if not asking.cancelled():
+                asking.exception()  # marks an error as seen: asyncio reports the others as lost
 
     async def _refused(self, record: Record, error: ServiceError) -> "_Doubt | None":
         """What an error of the submit means for the job, for the pace, and for the run."""
