@@ -20,7 +20,7 @@ from pipeline.catalog.pricing import (
     estimate,
     video_seconds,
 )
-from pipeline.core.jobs import Job
+from pipeline.core.jobs import KIND_PARAMETERS, Job
 from pipeline.core.money import Actual, Quote, micro, micro_at_most
 
 _MOST = 10_000
@@ -28,6 +28,7 @@ _MOST = 10_000
 _DEAREST = Decimal(1_000_000)
 """Of any currency, for one attempt: no task costs as much, and so many of them still fit into the ledger's sums."""
 _FREE = Decimal(0)
+_PARAMETERS = "parameters."
 _SIZE = "parameters.size"
 _NO_ENTRY = "the catalog does not have this request"
 
@@ -35,7 +36,10 @@ _NO_ENTRY = "the catalog does not have this request"
 class _Looks(Struct, frozen=True):
     """What a quote looks at."""
 
+    parameters: tuple[str, ...]
+    """Names; most of what it looks at stands there."""
     values: tuple[str, ...]
+    """Paths to what stands elsewhere."""
     presence: tuple[str, ...]
 
 
@@ -85,9 +89,11 @@ class Quoter:
         looks = self._looks.get(entry.key)
         if looks is None:
             looks = self._looks[entry.key] = _looks_of(entry)
-        values = (repr(lookup(request, path)) for path in looks.values)
-        presence = ("y" if is_given(request, path) else "n" for path in looks.presence)
-        return (entry.key, job.kind, *values, *presence)
+        given = job.parameters
+        parameters = [repr(given.get(name, MISSING)) for name in looks.parameters]
+        values = [repr(lookup(request, path)) for path in looks.values] if looks.values else ()
+        presence = ["y" if is_given(request, path) else "n" for path in looks.presence] if looks.presence else ()
+        return (entry.key, job.model, *parameters, *values, *presence)
 
 
 def _quote(entry: Entry, job: Job, request: Mapping[str, Any]) -> Quote:
@@ -139,8 +145,9 @@ def _thousandths(seconds: Decimal | None) -> int | None:
 
 
 def _looks_of(entry: Entry) -> _Looks:
-    """The paths behind an estimate: of its prices and times, and of the rules that bind what may be left open."""
+    """The paths behind an estimate: of its kind, prices and times, and of the rules that bind what may be left open."""
     values, presence = {DURATION, RESOLUTION, _SIZE}, set[str]()
+    values.update(f"{_PARAMETERS}{name}" for name in KIND_PARAMETERS)
     for price in entry.price.cases:
         values.update(price.table.by if price.table else ())
     for time in entry.typical:
@@ -150,7 +157,9 @@ def _looks_of(entry: Entry) -> _Looks:
     for rule in _binding(entry):
         (values if rule.check or rule.bounds else presence).update(rule.paths)
         values.update(rule.bounds)
-    return _Looks(tuple(sorted(values)), tuple(sorted(presence - values)))
+    parameters = {path for path in values if path.startswith(_PARAMETERS) and path.count(".") == 1}
+    names = sorted(path.removeprefix(_PARAMETERS) for path in parameters)
+    return _Looks(tuple(names), tuple(sorted(values - parameters)), tuple(sorted(presence - values)))
 
 
 def _conditions(entry: Entry) -> Iterator[Condition]:

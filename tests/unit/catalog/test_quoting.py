@@ -47,6 +47,14 @@ def test_jobs_share_a_quote_when_they_are_alike_in_what_the_price_depends_on() -
     assert quotes.quote(job(resolution="480P", duration=8)).worst == 1_440_000
 
 
+@pytest.mark.parametrize("name", ["resolution", "size", "mode", "duration"])
+def test_jobs_have_quotes_of_their_own_when_they_are_of_two_kinds(name: str) -> None:
+    """A quote names the kind of its jobs, by which their durations are learned, whatever the price depends on."""
+    quotes = Quoter(Catalog.load())
+    jobs = [job(**{name: value}) for value in ("a", "b", 1, None)]
+    assert [quotes.quote(one).kind for one in jobs] == [one.kind for one in jobs]
+
+
 def test_the_longest_video_counts_when_the_length_is_left_open() -> None:
     """What is expected is the assumed length, and what counts against a cap is the longest one."""
     found = Quoter(Catalog.load()).quote(job())
