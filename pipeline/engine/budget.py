@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
+from msgspec import Struct
+
 from pipeline.core.jobs import Job, Source
 from pipeline.core.money import Actual, Quote, Spending, exact, micro_allowed, shown_amount
 from pipeline.core.values import Value
@@ -52,7 +54,7 @@ class Verdict(StrEnum):
     NEVER = "never"
 
 
-class Share(Value):
+class Share(Struct, frozen=True):
     """What counts against the caps."""
 
     money: int = 0
@@ -122,8 +124,9 @@ class Budget:
         """Count an attempt that is about to be bought; False, and nothing is counted, where the caps forbid it."""
         if not self._is_known(quote) or not self._allows(job_id, quote):
             return False
-        self._used = self._with(job_id, quote)
-        self._shares[job_id] = share_of(quote)
+        share = share_of(quote)
+        self._used = self._with(job_id, share)
+        self._shares[job_id] = share
         self._open.add(job_id)
         return True
 
@@ -156,9 +159,10 @@ class Budget:
         self._open.discard(job_id)
         self._doubted.discard(job_id)
 
-    def _with(self, job_id: str, quote: Quote) -> Share:
+    def _with(self, job_id: str, share: Share) -> Share:
         """What it all comes to with another attempt of the job; one whose submit was in doubt counts already."""
-        return self._used + share_of(quote) - self._shares.get(job_id, _NOTHING)
+        counted = self._shares.get(job_id)
+        return self._used + share if counted is None else self._used + share - counted
 
     def _is_known(self, quote: Quote) -> bool:
         return self._caps.allow_unpriced or not (
@@ -175,7 +179,8 @@ class Budget:
         caps = self._caps
         if not caps.limits_anything:
             return True
-        share, after = share_of(quote), self._with(job_id, quote) - returning
+        share = share_of(quote)
+        after = self._with(job_id, share) - returning
         return not (
             (caps.money is not None and share.money > 0 and after.money > caps.money)
             or (caps.tasks is not None and after.tasks > caps.tasks)
