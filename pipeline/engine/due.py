@@ -36,21 +36,22 @@ class DueQueue(Generic[T]):
     async def get(self) -> T:
         """Wait for the next item whose time has come."""
         loop = asyncio.get_running_loop()
-        if self._heap and self._next_at <= (now := loop.time()):  # nobody waits for it, or would have it
-            return self._taken(now)[2]
-        while True:
-            waiter = loop.create_future()
-            self._waiters.append(waiter)
-            self._look()
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if self._ready and not waiter.cancelled():  # it was woken already: what it should have is another's
-                    heapq.heappush(self._heap, self._ready.popleft())
-                    self._look()
-                raise
-            if self._ready:
-                return self._ready.popleft()[2]
+        if self._heap:
+            at, now = self._next_at, loop.time()
+            if at <= now:  # nobody waits for it, or would have it
+                return self._taken(now)[2]
+            if self._timer is None or at < self._timer_at:
+                self._look_at(at, loop)
+        waiter = loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if self._ready and not waiter.cancelled():  # it was woken already: what it should have is another's
+                heapq.heappush(self._heap, self._ready.popleft())
+                self._look()
+            raise
+        return self._ready.popleft()[2] if self._ready else await self.get()
 
     def clear(self) -> list[T]:
         """Take out every item, due or not."""
@@ -65,7 +66,8 @@ class DueQueue(Generic[T]):
     @property
     def _next_at(self) -> float:
         """When the next item may come out."""
-        return max(self._heap[0][0], self._free_at)
+        at = self._heap[0][0]
+        return at if at > self._free_at else self._free_at  # noqa: FURB136 - `max` takes ten times as long
 
     def _taken(self, now: float) -> tuple[float, int, T]:
         if self._spacing:

@@ -57,7 +57,9 @@ class Curve(Value):
         """The age at the next question about a task of this age."""
         grown, here = self.grown, bisect_right(_EDGES, age)
         goal = grown[here] + (age - _FLOORS[here]) / _WIDTHS[here] * (grown[here + 1] - grown[here]) + step
-        there = min(bisect_right(grown, goal), BINS) - 1
+        there = bisect_right(grown, goal) - 1
+        if there >= BINS:
+            there = BINS - 1
         return _FLOORS[there] + (goal - grown[there]) / (grown[there + 1] - grown[there]) * _WIDTHS[there]
 
 
