@@ -131,10 +131,10 @@ class ModelVerseClient:
             )
         except UnicodeEncodeError as exc:
             raise RejectedError("a text of the job is not valid Unicode", code="not_unicode") from exc
-        size = sum(len(part) if isinstance(part, bytes) else encoded_size(part.bytes) for part in parts)
+        size = sum([len(part) if isinstance(part, bytes) else encoded_size(part.bytes) for part in parts])
         _check_size(size)
         if size <= _WRITTEN_AT_ONCE and not job.files:
-            return Body.of(*_pieces(parts, {}))
+            return Body.of(*(part for part in parts if isinstance(part, bytes)))
         held = await self._pictures.hold(job.files)
         try:
             pieces = _pieces(parts, held.texts)
@@ -311,7 +311,10 @@ def _hiding(key: str) -> Hide:
         # Every escaped spelling of a character begins with one of three; most texts have none of them.
         if plain and text.isascii() and not ("\\" in text or "%" in text or "&" in text):
             lowered = text.lower()
-            if not any(map(lowered.__contains__, in_short)):
+            for short in in_short:
+                if short in lowered:
+                    break
+            else:
                 return text
         return pattern.sub("***", text)
 

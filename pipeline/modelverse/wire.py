@@ -5,6 +5,7 @@ Every member is decoded on its own, so that nonsense in one of them never hides 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any
 
@@ -118,10 +119,9 @@ class _Output(msgspec.Struct):
     finish_time: msgspec.Raw = _NOTHING
 
 
-_Word = Annotated[str, Meta(max_length=_WORD_CHARS, pattern=r"\A\S*\Z")]
-_RequestId = Annotated[str, Meta(max_length=_ID_CHARS, pattern=r"\A\S*\Z")]
-_Id = Annotated[str, Meta(max_length=_TASK_ID_CHARS, pattern=r"\S")]
-_Url = Annotated[str, Meta(pattern=r"\S")]
+_Word = Annotated[str, Meta(max_length=_WORD_CHARS)]
+_RequestId = Annotated[str, Meta(max_length=_ID_CHARS)]
+_Id = Annotated[str, Meta(max_length=_TASK_ID_CHARS)]
 _Moment = Annotated[float, Meta(ge=_EARLIEST, le=_LATEST)]
 _Amount = (
     Annotated[int, Meta(ge=-_LARGEST_USAGE, le=_LARGEST_USAGE)]
@@ -132,7 +132,7 @@ _Amount = (
 class _PlainOutput(msgspec.Struct):
     task_id: _Id | None = None
     task_status: _Word | None = None
-    urls: Annotated[list[_Url], Meta(max_length=_MOST_URLS)] | None = None
+    urls: Annotated[list[str], Meta(max_length=_MOST_URLS)] | None = None
     error_message: None = None
     submit_time: _Moment | None = None
     finish_time: _Moment | None = None
@@ -144,6 +144,25 @@ class _PlainBody(msgspec.Struct):
     output: _PlainOutput
     usage: Annotated[dict[_Word, _Amount], Meta(max_length=_MOST_USAGE)] | None = None
     request_id: _RequestId | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether its texts, in ASCII, may stand as they are; patterns in the types would say it at ten times the cost.
+
+        Words are words, and neither an id nor a URL is blank. JSON holds no bare control characters, so that there is
+        no white space but blanks.
+        """
+        output = self.output
+        if " " in (output.task_status or "") or " " in (self.request_id or ""):
+            return False
+        for word in self.usage or ():
+            if " " in word:
+                return False
+        for url in output.urls or ():
+            if not url or url.isspace():
+                return False
+        task_id = output.task_id
+        return task_id is None or (task_id != "" and not task_id.isspace())
 
 
 class _Error(msgspec.Struct):
@@ -268,18 +287,18 @@ def decode_report(body: bytes, *, hide: Hide = unhidden) -> TaskReport:
     if output is None:
         raise UnreadableError("no_status", "the answer holds no status")
     word = _text(output.task_status, _WORD_CHARS, hide) or ""
-    state = _state(word)
+    state, urls = _state(word), _urls(output.urls, hide)
     return TaskReport(
         state=state,
         word=word,
-        urls=_urls(output.urls, hide),
+        urls=urls,
         error_message=_text(output.error_message, _REASON_CHARS, hide),
         submit_time=_moment(output.submit_time),
         finish_time=_moment(output.finish_time),
         usage=_usage(whole.usage, hide),
         request_id=_text(whole.request_id, _ID_CHARS, hide),
         task_id=_task_id(output.task_id, hide),
-        excerpt=excerpt(body, hide=hide) if state in _SHOWN_STATES else "",
+        excerpt=excerpt(body, hide=hide) if state in _SHOWN_STATES and not urls else "",
     )
 
 
@@ -297,10 +316,11 @@ def _plain_report(plain: _PlainBody, body: bytes) -> TaskReport:
         plain.usage or {},
         plain.request_id or None,
         output.task_id,
-        excerpt(body) if state in _SHOWN_STATES else "",
+        excerpt(body) if state in _SHOWN_STATES and not output.urls else "",
     )
 
 
+@lru_cache(maxsize=100)
 def _state(word: str) -> TaskState:
     return STATES.get(word.lower(), TaskState.UNRECOGNISED)
 
@@ -351,15 +371,16 @@ def _plain(body: bytes, hide: Hide) -> _PlainBody | None:
     In ASCII without escapes and without DEL there is no character that may not be shown, and what hides nothing in the
     whole hides nothing in any part of it.
     """
-    if not body.isascii() or b"\\" in body or b"\x7f" in body:
+    if not body.isascii():
         return None
     text = body.decode("ascii")
-    if hide(text) != text:
+    if "\\" in text or "\x7f" in text or hide(text) != text:
         return None
     try:
-        return _PLAIN_BODY.decode(body)
+        plain = _PLAIN_BODY.decode(body)
     except (msgspec.MsgspecError, RecursionError):
         return None
+    return plain if plain.clean else None
 
 
 def _read(body: bytes) -> _Body:

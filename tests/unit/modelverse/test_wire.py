@@ -250,9 +250,7 @@ def test_everything_is_read_when_a_report_is_complete() -> None:
         submit_time=1_760_000_000.0,
         finish_time=1_760_000_052.0,
         usage={"duration": 5},
-        excerpt=report.excerpt,
     )
-    assert '"task_status": "Success"' in report.excerpt
 
 
 @pytest.mark.parametrize("empty", [None, "", [], {}, 0, False])
@@ -321,11 +319,13 @@ def test_usage_is_kept_when_it_is_numbers_and_texts() -> None:
 
 
 def test_the_excerpt_is_bounded_and_clean_when_a_body_is_long() -> None:
-    """500 characters, one line, no control characters; none at all while a task runs."""
+    """500 characters, one line, no control characters; none at all while a task runs, or where there are URLs."""
     body = json.dumps({"output": {"task_status": "Success"}, "note": "x" * 5000}, indent=2).encode()
     assert len(decode_report(body).excerpt) == EXCERPT_CHARS
     assert decode_report(body).excerpt.isprintable()
     assert report_of({"task_status": "Running"}).excerpt == ""
+    assert report_of({"task_status": "Success", "urls": ["https://results.example.net/a.mp4"]}).excerpt == ""
+    assert '"task_status": "Success"' in report_of({"task_status": "Success"}).excerpt
     assert excerpt(b"\x00a\x1b[31m\r\n\tb\xff") == "a [31m b\N{REPLACEMENT CHARACTER}"
 
 
