@@ -237,13 +237,23 @@ class Desk:
     ) -> None:
         self.let_go(record)
         self.budget.close(record.job.job_id)
-        self._moved(_in_state(record, state, outcome=Outcome(state, files, failure)))
+        self._tell_move(record, state, Outcome(state, files, failure))
 
     def _moved(self, record: Record, *, quote: Quote | None = None, actual: Actual | None = None) -> Record:
-        task_id = record.task.task_id if record.task else None
-        moved = JobMoved(self.now(), record.job, record.state, record.attempt, task_id, record.outcome, quote, actual)
-        self.tell(moved)
+        self._tell_move(record, record.state, record.outcome, quote, actual)
         return record
+
+    def _tell_move(
+        self,
+        record: Record,
+        state: JobState,
+        outcome: Outcome | None,
+        quote: Quote | None = None,
+        actual: Actual | None = None,
+    ) -> None:
+        task_id = record.task.task_id if record.task is not None else None
+        moved = JobMoved(self._clock.time(), record.job, state, record.attempt, task_id, outcome, quote, actual)
+        self._listener(moved)
 
 
 def _in_state(
@@ -254,7 +264,6 @@ def _in_state(
     task: Task | None = None,
     report: TaskReport | None = None,
     submitted_at: float | None = None,
-    outcome: Outcome | None = None,
 ) -> Record:
     """The record as it moved into a state; what is not named stays. Much quicker than `dataclasses.replace`."""
     return Record(
@@ -264,6 +273,6 @@ def _in_state(
         task or record.task,
         report or record.report,
         record.submitted_at if submitted_at is None else submitted_at,
-        outcome or record.outcome,
+        record.outcome,
         record.external_id,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
@@ -10,8 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Settle = Callable[[Any], None]
-"""Made once: an inner function's annotations are evaluated each time it is defined."""
+_Asked = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+"""A call, and the future that waits for it."""
 
 _THREADS = 8
 """At most; they are made when needed. More only queue up at the disk, and hashing wants a core each."""
@@ -28,42 +28,22 @@ class OwnThreads:
         self._name = name
         self._most = most
         self._threads: list[threading.Thread] = []
-        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._calls: SimpleQueue[_Asked | None] = SimpleQueue()
         self._under_way: dict[asyncio.Future[Any], asyncio.Future[None] | None] = {}
         """Calls begun and not ended, each with who waits for its end although it was cancelled."""
 
     def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Begin the call; hand the future to `settled`, or await it and leave the thread alone."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-
-        def ended(settle: _Settle, value: object) -> None:
-            waiter = self._under_way.pop(future)
-            if not future.cancelled():
-                settle(value)
-            elif waiter is not None and not waiter.done():
-                waiter.set_result(None)
-
-        def work() -> None:
-            settle: _Settle = future.set_result
-            value: object = None
-            try:
-                value = call(*args, **kwargs)
-            except BaseException as exc:  # noqa: BLE001 - handed to whoever waits for the call
-                settle, value = future.set_exception, exc
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(ended, settle, value)
-            del value  # an error holds this frame, which must not hold the error
-
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._under_way[future] = None
-        if len(self._threads) < min(len(self._under_way), self._most):
+        if len(self._threads) < self._most and len(self._threads) < len(self._under_way):
             self._add_thread()
-        self._calls.put(work)
+        self._calls.put((future, call, args, kwargs))
         return future
 
-    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Begin the call and wait for its end."""
-        return await self.settled(self.start(call, *args, **kwargs))
+    def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        """Begin the call; what is returned waits for its end."""
+        return self.settled(self.start(call, *args, **kwargs))
 
     async def settled(self, work: asyncio.Future[T], hurry: Callable[[], None] = lambda: None) -> T:
         """The result of a call, waited for to its end even when the waiter is cancelled meanwhile.
@@ -99,7 +79,33 @@ class OwnThreads:
         self._threads.append(thread)
         thread.start()
 
+    def _ended(self, future: asyncio.Future[Any], value: object, error: BaseException | None) -> None:
+        """What a thread knocks for."""
+        waiter = self._under_way.pop(future)
+        if future.cancelled():
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        elif error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    # -- on the threads
+
     def _serve(self) -> None:
-        while (work := self._calls.get()) is not None:
-            work()
-            del work  # it holds a block of bytes, and the next call may be long in coming
+        while (asked := self._calls.get()) is not None:
+            self._work(*asked)
+            del asked  # it holds a block of bytes, and the next call may be long in coming
+
+    def _work(
+        self, future: asyncio.Future[Any], call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        value: object = None
+        error: BaseException | None = None
+        try:
+            value = call(*args, **kwargs)
+        except BaseException as exc:  # noqa: BLE001 - handed to whoever waits for the call
+            error = exc
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            future.get_loop().call_soon_threadsafe(self._ended, future, value, error)
+        del error  # it holds this frame, which must not hold it
