@@ -1,10 +1,10 @@
 """The producer: takes a slot, takes the next job, and buys it once."""
 
 import asyncio
-import functools
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from pipeline.core.body import Body
 from pipeline.core.errors import (
@@ -29,6 +29,7 @@ from pipeline.engine.queue import JobQueue
 from pipeline.engine.slots import Slot
 
 _TOLD_TWICE = 2
+_Case = TypeVar("_Case")
 
 
 class SubmitRules(Value):
@@ -70,6 +71,7 @@ class Producer:
         self._complaint = complaint
         self._reached = reached
         self._rules = rules
+        self._idle: list[_Hand] = []
 
     async def run(self) -> None:
         """Submit until nothing is left to submit, or submitting has stopped."""
@@ -77,13 +79,13 @@ class Producer:
             record = await self._next(slot)
             if record is None:
                 return
-            self._start(self._submit(record), slot)
+            self._start(self._submit, record, slot)
 
     def adopt(self, record: Record) -> None:
         """Ask for the task of a submit that an earlier run left without an answer, by our own id for it."""
         self._jobs.adopt(record)
         lost = AmbiguousError("the run ended before the answer came", code="interrupted")
-        self._start(self._trace(_Doubt(record, lost)), self._account.slots.seize())
+        self._start(self._trace, _Doubt(record, lost), self._account.slots.seize())
 
     def stop(self, stop: Stop) -> None:
         """Submit nothing more in this run."""
@@ -140,8 +142,26 @@ class Producer:
         self._jobs.hand_back(record, first=True)
         return None
 
-    def _start(self, work: Coroutine[None, None, Record | None], slot: Slot) -> None:
-        self._crew.create_task(work).add_done_callback(functools.partial(self._hand_over, slot))
+    def _start(self, see: Callable[[_Case], Awaitable[Record | None]], case: _Case, slot: Slot) -> None:
+        """Have somebody of the crew see to it: whoever has nothing to do, or somebody new."""
+        while self._idle:
+            hand = self._idle.pop()
+            if not hand.waits.done():  # or it is on its way home
+                hand.takes(see, case, slot)
+                hand.waits.set_result(None)
+                return
+        hand = _Hand()
+        hand.takes(see, case, slot)
+        self._crew.create_task(self._work(hand)).add_done_callback(lambda _: self._hand_over(hand, None))
+
+    async def _work(self, hand: "_Hand") -> None:
+        """See to one submit after the other, for ever: a task for each would cost as much as the rest of it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._hand_over(hand, await hand.see(hand.case))
+            hand.waits = loop.create_future()
+            self._idle.append(hand)
+            await hand.waits
 
     async def _submit(self, record: Record) -> Record | None:
         """See one job to its task, or to whatever else becomes of it."""
@@ -172,9 +192,11 @@ class Producer:
             return replace(record, external_id=_external_id(record, self._desk.now()))
         return record
 
-    def _hand_over(self, slot: Slot, submit: "asyncio.Task[Record | None]") -> None:
-        """The slot goes with the task, or back: also where the submit was cancelled before its first step."""
-        running = None if submit.cancelled() or submit.exception() else submit.result()
+    def _hand_over(self, hand: "_Hand", running: Record | None) -> None:
+        """The slot goes with the task, or back: also where somebody is sent home before they have begun."""
+        slot, hand.slot = hand.slot, None
+        if slot is None:
+            return
         if running is None:
             slot.give_back()
         else:
@@ -328,6 +350,21 @@ class Producer:
     def _hand_back(self, record: Record, *, first: bool = True) -> None:
         self._desk.let_go(record)
         self._jobs.hand_back(record, first=first)
+
+
+class _Hand:
+    """Somebody of the crew who submits: what they see to, with the slot that goes with it, or what they wait for."""
+
+    __slots__ = ("case", "see", "slot", "waits")
+
+    see: Callable[[Any], Awaitable[Record | None]]
+    case: Any
+    slot: Slot | None
+    waits: asyncio.Future[None]
+
+    def takes(self, see: Callable[[Any], Awaitable[Record | None]], case: Any, slot: Slot) -> None:
+        """From now on they see to this."""
+        self.see, self.case, self.slot = see, case, slot
 
 
 class _Doubt(Value):
