@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
-from msgspec import Struct
-
 from pipeline.core.jobs import Job, Source
 from pipeline.core.money import Actual, Quote, Spending, exact, micro_allowed, shown_amount
 from pipeline.core.values import Value
@@ -54,7 +52,7 @@ class Verdict(StrEnum):
     NEVER = "never"
 
 
-class Share(Struct, frozen=True):
+class Share(Value):
     """What counts against the caps."""
 
     money: int = 0
