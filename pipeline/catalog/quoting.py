@@ -1,7 +1,7 @@
 """Quotes by the thousand: requests that are alike in everything the price depends on share one estimate."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,7 @@ from pipeline.catalog.pricing import (
     estimate,
     video_seconds,
 )
-from pipeline.core.jobs import KIND_PARAMETERS, Job
+from pipeline.core.jobs import DECIDING_TIME, Job
 from pipeline.core.money import Actual, Quote, micro, micro_at_most
 
 _MOST = 10_000
@@ -28,19 +28,20 @@ _MOST = 10_000
 _DEAREST = Decimal(1_000_000)
 """Of any currency, for one attempt: no task costs as much, and so many of them still fit into the ledger's sums."""
 _FREE = Decimal(0)
-_PARAMETERS = "parameters."
 _SIZE = "parameters.size"
 _NO_ENTRY = "the catalog does not have this request"
+_UNTOLD = Actual()
 
 
 class _Looks(Struct, frozen=True):
-    """What a quote looks at."""
+    """What the quotes of one model look at."""
 
-    parameters: tuple[str, ...]
-    """Names; most of what it looks at stands there."""
+    parameters: frozenset[str]
+    """Those whose values count."""
     values: tuple[str, ...]
-    """Paths to what stands elsewhere."""
+    """Paths elsewhere whose values count."""
     presence: tuple[str, ...]
+    """Paths of which it counts only whether they are given."""
 
 
 class Quoter:
@@ -59,41 +60,56 @@ class Quoter:
 
     def quote(self, job: Job) -> Quote:
         """What one attempt of the job costs."""
-        request = {"model": job.model, "input": job.input, "parameters": job.parameters}
-        entry = self._catalog.entry_for(job.model, request)
-        if entry is None:
-            return Quote(job.kind, job.model, note=_NO_ENTRY)
-        key = self._key(entry, job, request)
+        key = self._key(job)
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _MOST:
                 self._known.clear()
-            found = self._known[key] = _quote(entry, job, request)
+            found = self._known[key] = self._quote(job)
         return found
 
     def actual(self, job: Job, usage: Mapping[str, Any]) -> Actual:
         """What an attempt of the job came to, by the usage that the service reports for a task that succeeded."""
-        request = {"model": job.model, "input": job.input, "parameters": job.parameters}
-        entry = self._catalog.entry_for(job.model, request) if usage else None
-        if entry is None:
-            return Actual()
-        key = (*self._key(entry, job, request), repr(usage))
+        if not usage:
+            return _UNTOLD
+        key = (repr(usage), *self._key(job))
         found = self._came_to.get(key)
         if found is None:
             if len(self._came_to) >= _MOST:
                 self._came_to.clear()
-            found = self._came_to[key] = _actual(entry, request, usage)
+            found = self._came_to[key] = self._actual(job, usage)
         return found
 
-    def _key(self, entry: Entry, job: Job, request: Mapping[str, Any]) -> tuple[str, ...]:
-        looks = self._looks.get(entry.key)
+    def _quote(self, job: Job) -> Quote:
+        request = _request(job)
+        entry = self._catalog.entry_for(job.model, request)
+        return Quote(job.kind, job.model, note=_NO_ENTRY) if entry is None else _quote(entry, job, request)
+
+    def _actual(self, job: Job, usage: Mapping[str, Any]) -> Actual:
+        request = _request(job)
+        entry = self._catalog.entry_for(job.model, request)
+        return _UNTOLD if entry is None else _actual(entry, request, usage)
+
+    def _key(self, job: Job) -> tuple[str, ...]:
+        """Equal for jobs of which a quote sees no difference."""
+        looks = self._looks.get(job.model)
         if looks is None:
-            looks = self._looks[entry.key] = _looks_of(entry)
+            if len(self._looks) >= _MOST:
+                self._looks.clear()
+            looks = self._looks[job.model] = _looks_of(self._catalog.entries_of(job.model))
         given = job.parameters
-        parameters = [repr(given.get(name, MISSING)) for name in looks.parameters]
-        values = [repr(lookup(request, path)) for path in looks.values] if looks.values else ()
-        presence = ["y" if is_given(request, path) else "n" for path in looks.presence] if looks.presence else ()
-        return (entry.key, job.model, *parameters, *values, *presence)
+        if not given.keys() <= looks.parameters:
+            given = {name: value for name, value in given.items() if name in looks.parameters}
+        if not looks.values and not looks.presence:
+            return job.model, repr(given)
+        request = _request(job)
+        values = (repr(lookup(request, path)) for path in looks.values)
+        presence = ("y" if is_given(request, path) else "n" for path in looks.presence)
+        return (job.model, repr(given), *values, *presence)
+
+
+def _request(job: Job) -> dict[str, Any]:
+    return {"model": job.model, "input": job.input, "parameters": job.parameters}
 
 
 def _quote(entry: Entry, job: Job, request: Mapping[str, Any]) -> Quote:
@@ -144,25 +160,34 @@ def _thousandths(seconds: Decimal | None) -> int | None:
     return None if seconds is None or seconds > LONGEST_VIDEO else math.ceil(seconds * 1000)
 
 
-def _looks_of(entry: Entry) -> _Looks:
-    """The paths behind an estimate: of its kind, prices and times, and of the rules that bind what may be left open."""
-    values, presence = {DURATION, RESOLUTION, _SIZE}, set[str]()
-    values.update(f"{_PARAMETERS}{name}" for name in KIND_PARAMETERS)
-    for price in entry.price.cases:
-        values.update(price.table.by if price.table else ())
-    for time in entry.typical:
-        values.update(time.table.by if time.table else ())
-    for condition in _conditions(entry):
-        (presence if condition.test == "present" else values).add(condition.path)
-    for rule in _binding(entry):
-        (values if rule.check or rule.bounds else presence).update(rule.paths)
-        values.update(rule.bounds)
-    parameters = {path for path in values if path.startswith(_PARAMETERS) and path.count(".") == 1}
-    names = sorted(path.removeprefix(_PARAMETERS) for path in parameters)
-    return _Looks(tuple(names), tuple(sorted(values - parameters)), tuple(sorted(presence - values)))
+def _looks_of(entries: Iterable[Entry]) -> _Looks:
+    """The paths behind the estimates of a model's entries, and behind the choice of one of them.
+
+    What decides is prices and times, the rules that bind what may be left open, and what names a kind of jobs.
+    """
+    values = {DURATION, RESOLUTION, _SIZE, *(f"parameters.{name}" for name in DECIDING_TIME)}
+    presence = set[str]()
+    for entry in entries:
+        for price in entry.price.cases:
+            values.update(price.table.by if price.table else ())
+        for time in entry.typical:
+            values.update(time.table.by if time.table else ())
+        for condition in _conditions(entry):
+            (presence if condition.test == "present" else values).add(condition.path)
+        for rule in _binding(entry):
+            (values if rule.check or rule.bounds else presence).update(rule.paths)
+            values.update(rule.bounds)
+    values.discard("model")  # which everything is looked up by
+    parameters = {path for path in values if path.startswith("parameters.") and path.count(".") == 1}
+    return _Looks(
+        frozenset(path.partition(".")[2] for path in parameters),
+        tuple(sorted(values - parameters)),
+        tuple(sorted(presence - values)),
+    )
 
 
 def _conditions(entry: Entry) -> Iterator[Condition]:
+    yield from (one for alternative in entry.selector for one in alternative)
     yield from (one for case in entry.price.cases for one in case.when)
     yield from (one for surcharge in entry.price.surcharges for one in surcharge.when)
     yield from (one for case in entry.typical for one in case.when)

@@ -101,14 +101,14 @@ class Job(Value):
     def kind(self) -> str:
         """Model, resolution and length in one line: jobs of one kind take about the same time."""
         kind = self.model
-        for name in KIND_PARAMETERS:
+        for name in DECIDING_TIME:
             value = self.parameters.get(name)
             if value is not None:
                 kind += f" {value}"
         return kind
 
 
-KIND_PARAMETERS = ("resolution", "size", "mode", "duration")
+DECIDING_TIME = ("resolution", "size", "mode", "duration")
 """The parameters that decide how long a task takes, over all models of the catalog."""
 
 

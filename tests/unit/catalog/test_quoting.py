@@ -1,7 +1,7 @@
 """Quotes: what one attempt costs in whole millionths, shared by jobs that are alike, unknown beyond all reason."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,33 @@ def test_jobs_share_a_quote_when_they_are_alike_in_what_the_price_depends_on() -
     assert (first.expected, first.worst, first.currency) == (2_800_000, 2_800_000, "CNY")
     assert (first.seconds, first.longest, first.resolution) == (8000, 8000, "720P")
     assert quotes.quote(job(resolution="480P", duration=8)).worst == 1_440_000
+
+
+def variants(model: str) -> Iterator[Job]:
+    """The example of each shape of the model, and the same with each parameter left out, or of another value."""
+    for entry in Catalog.load().entries_of(model):
+        found = example_of(entry)
+        given, parameters = found.get("input", {}), found.get("parameters", {})
+        yield job(model, given, **parameters)
+        for path, field in entry.fields.items():
+            section, _, name = path.partition(".")
+            if section == "parameters":
+                yield job(model, given, **{other: value for other, value in parameters.items() if other != name})
+                for value in (
+                    *field.enum,
+                    *([True] if field.type == "boolean" else [None, "x", 1, [{"type": "base"}]]),
+                ):
+                    yield job(model, given, **{**parameters, name: value})
+
+
+@pytest.mark.parametrize("model", Catalog.load().models)
+def test_no_quote_differs_when_others_of_the_model_were_asked_for_before(model: str) -> None:
+    """What is remembered of one job is told of none that would be quoted otherwise, and so with what tasks came to."""
+    quotes, usage = Quoter(Catalog.load()), {"duration": 7, "completion_tokens": 100_000}
+    for one in variants(model):
+        alone = Quoter(Catalog.load())
+        assert quotes.quote(one) == alone.quote(one)
+        assert quotes.actual(one, usage) == alone.actual(one, usage)
 
 
 @pytest.mark.parametrize("name", ["resolution", "size", "mode", "duration"])
