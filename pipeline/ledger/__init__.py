@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the same names as below, for type checkers: whoever only lo
     from pipeline.ledger.reader import LedgerReader
     from pipeline.ledger.results import RESULTS_NAME, rebuild, refuse_orphans
     from pipeline.ledger.schema import LEDGER_NAME
+    from pipeline.ledger.sketches import Sketch
     from pipeline.ledger.transitions import LedgerConflictError, Recovery
     from pipeline.ledger.writer import Committer, InlineCommitter
 
@@ -33,6 +34,7 @@ __all__ = [
     "Reading",
     "Recovery",
     "Run",
+    "Sketch",
     "Story",
     "UnknownJob",
     "rebuild",
@@ -58,6 +60,7 @@ _HOMES = {
     "Reading": "pipeline.ledger.enrolment",
     "Recovery": "pipeline.ledger.transitions",
     "Run": "pipeline.ledger.overview",
+    "Sketch": "pipeline.ledger.sketches",
     "Story": "pipeline.ledger.queries",
     "UnknownJob": "pipeline.ledger.overview",
     "rebuild": "pipeline.ledger.results",

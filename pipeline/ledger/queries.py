@@ -113,9 +113,9 @@ def record(connection: sqlite3.Connection, job_id: str) -> Record | None:
 def queued(connection: LedgerConnection, select: str | None, after: int, limit: int, kind: str | None = None) -> Page:
     """Up to `limit` queued jobs after the cursor whose id matches the shell pattern, of one kind where one is named."""
     if kind is not None:
-        rows = _bare(connection).execute(_QUEUED_OF_KIND, (kind, after, glob(select), limit))
+        rows = bare(connection).execute(_QUEUED_OF_KIND, (kind, after, glob(select), limit))
     else:
-        rows = _bare(connection).execute(_QUEUED, (after, glob(select), limit))
+        rows = bare(connection).execute(_QUEUED, (after, glob(select), limit))
     page, weight = Page(), 0
     for seq, attempt, external_id, *bought in rows:
         job, spec = _job(*bought), bought[-1]
@@ -129,11 +129,11 @@ def queued(connection: LedgerConnection, select: str | None, after: int, limit: 
 
 def survey(connection: sqlite3.Connection, see: Callable[[Job], None], select: str | None, limit: int | None) -> None:
     """Show every queued job that matches the shell pattern, in the order of enrolment."""
-    for row in _bare(connection).execute(_SURVEYED, (glob(select), -1 if limit is None else limit)):
+    for row in bare(connection).execute(_SURVEYED, (glob(select), -1 if limit is None else limit)):
         see(_job(*row))
 
 
-def _bare(connection: sqlite3.Connection) -> sqlite3.Cursor:
+def bare(connection: sqlite3.Connection) -> sqlite3.Cursor:
     """A cursor with rows that have no names, for what is read by the thousand."""
     cursor = connection.cursor()
     cursor.row_factory = None
@@ -226,9 +226,6 @@ _STORY = """
     SELECT jobs.*, currency, expected, actual FROM jobs
     LEFT JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt
 """
-_OLD_STORY = "SELECT *, NULL AS currency, NULL AS expected, NULL AS actual FROM jobs"
-_STORIES = "WHERE seq > ? ORDER BY seq"
-_MOVED = "WHERE moved_at >= ? ORDER BY seq"
 _ONE = "WHERE job_id = ?"
 _NEWEST = "SELECT seq FROM jobs ORDER BY state IN ('failed', 'unknown') DESC, moved_at DESC, seq DESC LIMIT ?"
 _ENDED = """
@@ -257,28 +254,10 @@ def files(connection: sqlite3.Connection) -> Iterator[tuple[str, StoredFile]]:
             yield job_id, file
 
 
-def stories(
-    connection: sqlite3.Connection,
-    *,
-    after: int = 0,
-    since: float | None = None,
-    has_purchases: bool,
-    has_notices: bool,
-) -> Iterator[tuple[int, Story]]:
-    """Every job after the cursor in the order of enrolment, each with its own cursor.
-
-    With `since` (Unix seconds), every job that has moved then or later instead.
-    """
-    query, given = (_STORIES, after) if since is None else (_MOVED, since)
-    for row in connection.execute(f"{_STORY if has_purchases else _OLD_STORY} {query}", (given,)):
-        columns = columns_of(row)
-        yield columns["seq"], _story(columns, columns["noticed_at"] if has_notices else None)
-
-
 def story(connection: sqlite3.Connection, job_id: str) -> Story | None:
     """What became so far of one job; None where it is not enrolled. The ledger has the present format."""
     row = connection.execute(f"{_STORY} {_ONE}", (job_id,)).fetchone()
-    return None if row is None else _story(row, row["noticed_at"])
+    return None if row is None else _story(row)
 
 
 def ended(connection: sqlite3.Connection, after: int) -> Iterator[tuple[int, Story]]:
@@ -287,12 +266,12 @@ def ended(connection: sqlite3.Connection, after: int) -> Iterator[tuple[int, Sto
     The ledger has the present format.
     """
     for row in connection.execute(_ENDED, (after,)):
-        yield row["line_seq"], _story(row, row["noticed_at"])
+        yield row["line_seq"], _story(row)
 
 
-def _story(row: Columns, noticed_at: float | None) -> Story:
+def _story(row: Columns) -> Story:
     cost = purchases.cost_of(row["currency"], row["expected"], row["actual"])
-    return Story(record_of(row), row["moved_at"], row["intent_at"], noticed_at, cost)
+    return Story(record_of(row), row["moved_at"], row["intent_at"], row["noticed_at"], cost)
 
 
 def last_line(connection: sqlite3.Connection) -> int:

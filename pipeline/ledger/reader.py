@@ -10,8 +10,9 @@ from pipeline.ledger.faults import translated
 from pipeline.ledger.overview import Overview
 from pipeline.ledger.queries import Known, Story
 
-if TYPE_CHECKING:  # whoever asks nothing about a manifest does without its enrolment
+if TYPE_CHECKING:  # whoever asks nothing of the kind does without
     from pipeline.ledger.enrolment import ChangedJob, Reading
+    from pipeline.ledger.sketches import Sketch
 
 
 class LedgerReader(Overview):
@@ -59,21 +60,24 @@ class LedgerReader(Overview):
         with translated(self._path):
             return last_reading(self._connection) if self._has_memory else None
 
-    def stories(self, after: int = 0) -> Iterator[tuple[int, Story]]:
+    def sketches(self, after: int = 0) -> "Iterator[tuple[int, Sketch]]":
         """What became so far of every job after the cursor, in the order of enrolment, with its cursor; streamed."""
-        return self._stream(queries.stories(self._connection, after=after, **self._facts()))
+        return self._sketches(after=after)
 
-    def moved(self, since: float) -> Iterator[tuple[int, Story]]:
+    def moved(self, since: float) -> "Iterator[tuple[int, Sketch]]":
         """The same of every job that has moved since then (Unix seconds, that moment included); streamed."""
-        return self._stream(queries.stories(self._connection, since=since, **self._facts()))
+        return self._sketches(since=since)
 
     def newest(self, limit: int) -> list[int]:
         """The cursors of so many jobs that moved last, failed and unknown ones before all others."""
         with translated(self._path):
             return queries.newest(self._connection, limit)
 
-    def _facts(self) -> dict[str, bool]:
-        return {"has_purchases": self._has_purchases, "has_notices": self._has_notices}
+    def _sketches(self, *, after: int = 0, since: float | None = None) -> "Iterator[tuple[int, Sketch]]":
+        from pipeline.ledger.sketches import sketches
+
+        has = {"has_purchases": self._has_purchases, "has_notices": self._has_notices}
+        return self._stream(sketches(self._connection, after=after, since=since, **has))
 
     def story(self, job_id: str) -> Story | None:
         """What became so far of one job; None where it is not enrolled. For a ledger that a run has opened."""

@@ -12,7 +12,7 @@ from pipeline import __version__
 from pipeline.core.jobs import JobState, Stage
 from pipeline.core.money import Spending
 from pipeline.folder import REHEARSAL_SUFFIX
-from pipeline.ledger import FailureGroup, LedgerReader, Run, Story
+from pipeline.ledger import FailureGroup, LedgerReader, Run, Sketch
 from pipeline.views.report.charts import charts_of, quantiles, worked
 from pipeline.views.report.moments import Moment, Moments, moment_of
 from pipeline.views.spending import spending_facts
@@ -44,7 +44,7 @@ NOTHING = Standing(dict.fromkeys(JobState, 0), (), (), ())
 
 @dataclass(slots=True)
 class Told:
-    """What the stories of all jobs come to. Memory grows by some hundred bytes a job, whatever the jobs hold."""
+    """What all jobs come to. Memory grows by some hundred bytes a job, whatever the jobs hold."""
 
     moments: Moments = field(default_factory=Moments)
     _states: dict[int, JobState] = field(default_factory=dict)
@@ -53,21 +53,21 @@ class Told:
     takes: dict[str, int] = field(default_factory=dict)
     """The highest number of a re-roll so far, by the id that it was made of."""
 
-    def hear(self, seq: int, story: Story) -> Moment:
+    def hear(self, seq: int, sketch: Sketch) -> Moment:
         """Take a job in, or what has become of it, and tell when it was where."""
-        record, moment = story.record, moment_of(story)
+        moment = moment_of(sketch)
         self.moments.put(seq, moment)
-        self._states[seq] = record.state
-        if record.outcome and record.outcome.files:
-            self._bytes[seq] = sum(file.bytes for file in record.outcome.files)
+        self._states[seq] = sketch.state
+        if sketch.videos:
+            self._bytes[seq] = sum([video.bytes for video in sketch.videos])
         else:
             self._bytes.pop(seq, None)
-        if story.cost is None and _bought(story):
-            self._unpriced[seq] = record.job.model
+        if sketch.cost is None and _bought(sketch):
+            self._unpriced[seq] = sketch.model
         else:
             self._unpriced.pop(seq, None)
-        if take := _TAKE.search(record.job.job_id):
-            base = record.job.job_id[: take.start()]
+        if take := _TAKE.search(sketch.job_id):
+            base = sketch.job_id[: take.start()]
             self.takes[base] = max(self.takes.get(base, 1), int(take[1]))
         return moment
 
@@ -89,12 +89,11 @@ class Told:
         return Counter(self._unpriced.values()).most_common(_NAMED_MODELS)
 
 
-def _bought(story: Story) -> bool:
+def _bought(sketch: Sketch) -> bool:
     """Whether the latest attempt may cost money: a refusal at the submit does not."""
-    record = story.record
-    failure = record.outcome.failure if record.outcome else None
-    refused = failure is not None and failure.stage is Stage.SUBMIT and record.state is JobState.FAILED
-    return record.attempt > 0 and record.state is not JobState.QUEUED and not refused
+    failure, state = sketch.failure, sketch.state
+    refused = failure is not None and failure.stage is Stage.SUBMIT and state is JobState.FAILED
+    return sketch.attempt > 0 and state is not JobState.QUEUED and not refused
 
 
 def batch_facts(folder: Path, standing: Standing, told: Told, *, at: float, live: bool = False) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the gallery knows of one job: a small JSON object, made of a story. Pure.
+"""What the gallery knows of one job: a small JSON object, made of a sketch. Pure.
 
 A card holds everything that the page shows and that a re-roll manifest repeats. It never holds where a result came
 from: those URLs are signed, and whoever has one has the video.
@@ -8,15 +8,15 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from pipeline.catalog import Catalog, Entry, check_request
-from pipeline.core.jobs import Failure, Job, JobState, LocalFile, Stage, StoredFile
-from pipeline.ledger import Story
+from pipeline.core.jobs import Failure, JobState, LocalFile, Stage
+from pipeline.ledger import Sketch
+from pipeline.ledger.sketches import Video
 from pipeline.manifest.seeds import LARGEST_SEED, Seeds, seeds_of
 from pipeline.views.report.links import Links
 from pipeline.views.report.moments import Moment
@@ -32,6 +32,8 @@ _EXACT = 2**53
 _DIGITS_ALIKE = bytes.maketrans(b"0123456789", b"0000000000")
 _LONG_NUMBER = b"0" * 16
 """Digits of a number that may be beyond `_EXACT`, or of a text, which costs only a closer look."""
+_HALF = b"\\ud"
+"""How the escape of a lone surrogate begins, which only a closer look makes fit for a page."""
 _QUERY = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 
 
@@ -74,41 +76,39 @@ class CardMaker:
         self._links = links
         self._seeds = _SeedRanges()
 
-    def card(self, seq: int, story: Story, moment: Moment) -> str:
+    def card(self, seq: int, sketch: Sketch, moment: Moment) -> str:
         """A job as JSON in ASCII that can stand inside any element of a page."""
-        return embedded(self._card(seq, story, moment))
+        return embedded(self._card(seq, sketch, moment))
 
-    def _card(self, seq: int, story: Story, moment: Moment) -> Card:
-        record, job = story.record, story.record.job
-        (given, parameters, metadata), cut = _for_a_page((job.input, job.parameters, job.metadata))
-        failure = record.outcome.failure if record.outcome else None
-        cost = story.cost
+    def _card(self, seq: int, sketch: Sketch, moment: Moment) -> Card:
+        (given, parameters, metadata), cut = _for_a_page(sketch)
+        cost, failure = sketch.cost, sketch.failure
         return Card(
             seq=seq,
-            id=job.job_id,
-            state=record.state,
-            model=job.model,
-            output=job.output,
-            source=(job.source.file, job.source.line),
-            attempt=record.attempt,
-            moved=round(story.moved_at, 3),
+            id=sketch.job_id,
+            state=sketch.state,
+            model=sketch.model,
+            output=sketch.output,
+            source=(sketch.source.file, sketch.source.line),
+            attempt=sketch.attempt,
+            moved=round(sketch.moved_at, 3),
             times=[round(part, 3) if part == part else None for part in moment.times],
             input=given or None,
             parameters=parameters or None,
             metadata=metadata or None,
-            intent=story.intent_at,
-            submitted=record.submitted_at,
-            finished=record.report.finish_time if record.report else None,
-            task=record.task.task_id if record.task else None,
-            files=self._videos(seq, record.outcome.files) if record.outcome and record.outcome.files else None,
-            media=self._media(seq, job.files) if job.files else None,
-            seeds=self._seeds.of(job),
+            intent=sketch.intent_at,
+            submitted=sketch.submitted_at,
+            finished=sketch.answer.finish_time,
+            task=sketch.task_id,
+            files=self._videos(seq, sketch.videos) if sketch.videos else None,
+            media=self._media(seq, sketch.media) if sketch.media else None,
+            seeds=self._seeds.of(sketch),
             cost=(cost.amount, cost.currency, cost.estimated) if cost else None,
             failure=_told(failure) if failure else None,
             cut=cut or None,
         )
 
-    def _videos(self, seq: int, files: Sequence[StoredFile]) -> list[tuple[str, int, str]]:
+    def _videos(self, seq: int, files: Sequence[Video]) -> list[tuple[str, int, str]]:
         return [(one.path, one.bytes, self._links.video(seq, number, one.path)) for number, one in enumerate(files)]
 
     def _media(self, seq: int, files: Sequence[LocalFile]) -> list[tuple[str, str, str, str]]:
@@ -133,12 +133,12 @@ def _told(failure: Failure) -> tuple[Stage, str, str, int | None]:
     return failure.stage, failure.code, message, failure.http_status
 
 
-def _for_a_page(values: tuple[Any, ...]) -> tuple[Sequence[Any], bool]:
-    """The values as they may stand in a page, and whether anything of them was cut."""
-    with suppress(UnicodeError):  # a lone surrogate, for one
-        written = msgspec.json.encode(values)
-        if len(written) <= LONGEST_TEXT and _LONG_NUMBER not in written.translate(_DIGITS_ALIKE):
-            return values, False
+def _for_a_page(sketch: Sketch) -> tuple[Sequence[Any], bool]:
+    """Input, parameters and metadata as they may stand in a page, and whether anything of them was cut."""
+    values, written = (sketch.input, sketch.parameters, sketch.metadata), sketch.spec.encode()
+    is_short = len(written) <= LONGEST_TEXT
+    if is_short and _HALF not in written and _LONG_NUMBER not in written.translate(_DIGITS_ALIKE):
+        return values, False
     cutter = _Cutter()
     return [cutter.shortened(value) for value in values], cutter.happened
 
@@ -180,14 +180,14 @@ class _SeedRanges:
         self._catalog = Catalog.load()
         self._known: dict[object, list[int] | None] = {}
 
-    def of(self, job: Job) -> list[int] | None:
+    def of(self, job: Sketch) -> list[int] | None:
         """The lowest and the highest; None where the model, or this form of request, is not known to have a seed."""
         shape = (job.model, tuple(job.input), tuple(job.parameters))
         if shape not in self._known:
             self._known[shape] = self._range(job)
         return self._known[shape]
 
-    def _range(self, job: Job) -> list[int] | None:
+    def _range(self, job: Sketch) -> list[int] | None:
         request = {"model": job.model, "input": job.input, "parameters": job.parameters}
         entry = self._catalog.entry_for(job.model, request)
         seeds = seeds_of({**request, "input": {}, "parameters": {}}, entry.field_at(_SEED) if entry else None, {})

@@ -7,15 +7,18 @@ word where it gives one, cut to what passed here: no skew between two clocks and
 import math
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import compress
-from typing import NamedTuple
+from struct import Struct as Packer
 
 from msgspec import Struct
 
-from pipeline.core.jobs import JobState, Stage
-from pipeline.ledger import Story
+from pipeline.core.jobs import ENDED, JobState, Stage
+from pipeline.ledger import Sketch
 
 NEVER = math.nan
+_QUEUED, _FETCHING, _DONE = JobState.QUEUED, JobState.FETCHING, JobState.DONE
+"""Asked for once: to ask an enumeration for a member takes longer than most of what is done with it here."""
 _STATES = tuple(JobState)
 _CODES = {state: code for code, state in enumerate(_STATES)}
 _ABSENT = 255
@@ -23,31 +26,17 @@ _ROOM = 1000
 """Jobs that room is made for at once, at least."""
 
 
-class Span(NamedTuple):
-    """From one moment to another that is no earlier, Unix seconds; the end is `NEVER` where it goes on."""
+Span = tuple[float, float]
+"""From one moment to another that is no earlier, Unix seconds; the end is `NEVER` where it goes on."""
+Times = tuple[float, float, float, float]
+"""How long the parts of one job took; `NEVER` where a part has not ended, or nobody knows.
 
-    begin: float
-    end: float
-
-
-NOWHERE = Span(NEVER, NEVER)
+From the intent to the answer; the task, its wait at the service included; from its end to our noticing it; from there
+to whole files.
+"""
+NOWHERE: Span = (NEVER, NEVER)
 """Of a job that never was in a stage."""
-
-
-class Times(NamedTuple):
-    """How long the parts of one job took; `NEVER` where a part has not ended, or nobody knows."""
-
-    submit: float
-    """From the intent to the answer."""
-    generate: float
-    """The task, its wait at the service included."""
-    notice: float
-    """From the task's end to our noticing it."""
-    download: float
-    """From there to whole files."""
-
-
-UNTIMED = Times(NEVER, NEVER, NEVER, NEVER)
+UNTIMED: Times = (NEVER, NEVER, NEVER, NEVER)
 
 
 class Moment(Struct, frozen=True):
@@ -63,73 +52,70 @@ class Moment(Struct, frozen=True):
     times: Times = UNTIMED
 
 
-def moment_of(story: Story) -> Moment:
+def moment_of(sketch: Sketch) -> Moment:
     """The spans and times of one job."""
-    record, moved, intent = story.record, story.moved_at, story.intent_at
-    if record.state is JobState.QUEUED or intent is None:
-        return Moment(record.state, kind_of(story), moved)
-    last = moved if record.state.ended else NEVER
-    accepted = record.submitted_at if record.task is not None else None
+    state, moved, intent, kind = sketch.state, sketch.moved_at, sketch.intent_at, kind_of(sketch)
+    if state is _QUEUED or intent is None:
+        return Moment(state, kind, moved)
+    last = moved if state in ENDED else NEVER
+    accepted = sketch.submitted_at if sketch.task_id is not None else None
     if accepted is None:
         submitting = _span(intent, last)
-        times = Times(submitting.end - submitting.begin, NEVER, NEVER, NEVER)
-        return Moment(record.state, kind_of(story), moved, submitting, times=times)
-    submitting, told = _span(intent, accepted), _told(story)
-    noticed = story.noticed_at if story.noticed_at and story.noticed_at >= accepted else None
-    if _came_to_its_download(story):
+        return Moment(state, kind, moved, submitting, times=(_length(submitting), NEVER, NEVER, NEVER))
+    submitting, told = _span(intent, accepted), _told(sketch)
+    noticed = sketch.noticed_at if sketch.noticed_at and sketch.noticed_at >= accepted else None
+    if _came_to_its_download(sketch):
         task_end = noticed if noticed is not None else min(accepted + told, moved)  # `NEVER`, untold
         downloading = _span(task_end, last) if task_end == task_end else NOWHERE
     else:
         task_end, downloading = noticed if noticed is not None else last, NOWHERE
     generating = _span(accepted, task_end)
-    times = _times(submitting, generating, downloading, told, noticed=story.noticed_at is not None)
-    return Moment(record.state, kind_of(story), moved, submitting, generating, downloading, times)
+    here = _length(generating)
+    generate = min(here, told)  # where nobody told, nothing is less
+    notice = here - generate if sketch.noticed_at is not None and told == told else NEVER
+    times = (_length(submitting), generate, notice, _length(downloading))
+    return Moment(state, kind, moved, submitting, generating, downloading, times)
 
 
-def kind_of(story: Story) -> str:
+def kind_of(sketch: Sketch) -> str:
     """Model and resolution in one line."""
-    job = story.record.job
-    resolution = job.parameters.get("resolution") or job.parameters.get("size") or ""
-    model = job.model.rpartition("/")[2]
-    return f"{model} {resolution}"[:80] if isinstance(resolution, str | int) and resolution else model[:80]
+    parameters = sketch.parameters
+    resolution = parameters.get("resolution") or parameters.get("size") or ""
+    return _kind(sketch.model, resolution if isinstance(resolution, str | int) else "")
 
 
-def _came_to_its_download(story: Story) -> bool:
-    record = story.record
-    if record.state is JobState.DONE or record.state is JobState.FETCHING:
+@lru_cache(maxsize=256, typed=True)
+def _kind(model: str, resolution: str | int) -> str:
+    name = model.rpartition("/")[2]
+    return f"{name} {resolution}"[:80] if resolution else name[:80]
+
+
+def _came_to_its_download(sketch: Sketch) -> bool:
+    if sketch.state is _DONE or sketch.state is _FETCHING:
         return True
-    failure = record.outcome.failure if record.outcome else None
-    return failure is not None and failure.stage is Stage.DOWNLOAD
+    return sketch.failure is not None and sketch.failure.stage is Stage.DOWNLOAD
 
 
 def _span(begin: float, end: float) -> Span:
     """A clock that went back makes no negative time; `NEVER` as the first of two stays what it is."""
-    return Span(begin, max(end, begin))
+    return begin, max(end, begin)
 
 
-def _told(story: Story) -> float:
+def _length(span: Span) -> float:
+    return span[1] - span[0]
+
+
+def _told(sketch: Sketch) -> float:
     """How long the task took by the service's stamps."""
-    report = story.record.report
-    if report is None or report.submit_time is None or report.finish_time is None:
-        return NEVER
-    return max(0.0, report.finish_time - report.submit_time)
-
-
-def _times(submitting: Span, generating: Span, downloading: Span, told: float, *, noticed: bool) -> Times:
-    here = generating.end - generating.begin
-    generate = min(here, told)  # where nobody told, nothing is less
-    return Times(
-        submitting.end - submitting.begin,
-        generate,
-        here - generate if noticed and told == told else NEVER,
-        downloading.end - downloading.begin,
-    )
+    began, ended = sketch.answer.submit_time, sketch.answer.finish_time
+    return NEVER if began is None or ended is None else max(0.0, ended - began)
 
 
 _GENERATE = 8
 _WIDTH = 11
 """Numbers of a job: the edges of three spans, when it moved last, and its four times."""
 _EMPTY = array("d", [NEVER] * _WIDTH)
+_NUMBERS = Packer(f"{_WIDTH}d")
 
 
 class Moments:
@@ -150,8 +136,8 @@ class Moments:
         self._states[seq] = _CODES[moment.state]
         self._kinds[seq] = self._names.setdefault(moment.kind, len(self._names))
         spans = *moment.submitting, *moment.generating, *moment.downloading
-        self._numbers[_WIDTH * seq : _WIDTH * (seq + 1)] = array("d", (*spans, moment.moved_at, *moment.times))
-        if moment.moved_at > self.last and moment.state is not JobState.QUEUED:
+        _NUMBERS.pack_into(self._numbers, seq * _NUMBERS.size, *spans, moment.moved_at, *moment.times)
+        if moment.moved_at > self.last and moment.state is not _QUEUED:
             self.last = moment.moved_at
 
     def _make_room(self, jobs: int) -> None:

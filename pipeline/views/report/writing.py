@@ -44,10 +44,10 @@ def _pieces(folder: Path, path: Path) -> Iterable[str]:
         standing = Standing.of(reader)
         order = reader.newest(SHOWN)
         wanted = set(order)
-        for seq, story in reader.stories():
-            moment = told.hear(seq, story)
+        for seq, sketch in reader.sketches():
+            moment = told.hear(seq, sketch)
             if seq in wanted:
-                cards[seq] = maker.card(seq, story, moment)
+                cards[seq] = maker.card(seq, sketch, moment)
     return page(batch_facts(folder, standing, told, at=time.time()), (cards[seq] for seq in sorted(cards)))
 
 

@@ -8,15 +8,16 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import PipelineError, UsageError
-from pipeline.core.jobs import JobState
-from pipeline.ledger import LEDGER_NAME, LedgerReader, Story
+from pipeline.core.jobs import JobState, LocalFile
+from pipeline.ledger import LEDGER_NAME, LedgerReader, Sketch
+from pipeline.ledger.sketches import Video
 from pipeline.views.report.batch import NOTHING, SHOWN, Standing, Told, batch_facts, figures
 from pipeline.views.report.cards import CardMaker, embedded
 from pipeline.views.report.charts import charts_of
@@ -253,27 +254,27 @@ class Feed:
     def _everything(self, reader: LedgerReader) -> list[tuple[int, str]]:
         order = reader.newest(SHOWN)
         wanted = set(order)
-        heard = self._heard(reader.stories())
-        cards = {seq: self._maker.card(seq, story, moment) for seq, story, moment in heard if seq in wanted}
+        heard = self._heard(reader.sketches())
+        cards = {seq: self._maker.card(seq, sketch, moment) for seq, sketch, moment in heard if seq in wanted}
         return [(seq, cards[seq]) for seq in reversed(order) if self._differs(seq, cards[seq])]
 
     def _moved(self, reader: LedgerReader) -> list[tuple[int, str]]:
         state, changed = self._state, []
         since = state.since or 0.0
-        for seq, story, moment in self._heard(reader.moved(since)):
-            card = self._maker.card(seq, story, moment)
-            if self._differs(seq, card) and (seq in state.cards or story.moved_at > since):
+        for seq, sketch, moment in self._heard(reader.moved(since)):
+            card = self._maker.card(seq, sketch, moment)
+            if self._differs(seq, card) and (seq in state.cards or sketch.moved_at > since):
                 changed.append((seq, card))
         return changed
 
-    def _heard(self, stories: Iterator[tuple[int, Story]]) -> Iterator[tuple[int, Story, Moment]]:
-        """The stories, taken into account. `since` moves on after the last one only, so that none is passed over."""
+    def _heard(self, sketches: Iterator[tuple[int, Sketch]]) -> Iterator[tuple[int, Sketch, Moment]]:
+        """The jobs, taken into account. `since` moves on after the last one only, so that none is passed over."""
         state = self._state
         latest = state.since
-        for seq, story in stories:
-            moment = state.told.hear(seq, story)
-            latest = max(latest or 0.0, story.moved_at)
-            yield seq, story, moment
+        for seq, sketch in sketches:
+            moment = state.told.hear(seq, sketch)
+            latest = max(latest or 0.0, sketch.moved_at)
+            yield seq, sketch, moment
         state.since = latest
 
     def _differs(self, seq: int, card: str) -> bool:
@@ -316,28 +317,27 @@ def named_file(folder: Path, kind: str, seq: int, number: int) -> NamedFile | No
     Raises `PipelineError` where the ledger cannot be read.
     """
     with LedgerReader(folder) as reader:
-        found, story = next(reader.stories(after=seq - 1), (None, None))
-    if found != seq or story is None or number < 0:
+        found, sketch = next(reader.sketches(after=seq - 1), (None, None))
+    if found != seq or sketch is None or number < 0:
         return None
     with suppress(OSError, RuntimeError):  # it went away meanwhile, or is a link in a circle
-        return _video(folder, story.record.outcome, number) if kind == "video" else _picture(story.record.job, number)
+        return _video(folder, sketch.videos, number) if kind == "video" else _picture(sketch.media, number)
     return None
 
 
-def _video(folder: Path, outcome: Any, number: int) -> NamedFile | None:
-    files = outcome.files if outcome else ()
-    if number >= len(files):
+def _video(folder: Path, videos: Sequence[Video], number: int) -> NamedFile | None:
+    if number >= len(videos):
         return None
     place = (folder / "videos").resolve()
-    path = (folder / files[number].path).resolve()
+    path = (folder / videos[number].path).resolve()
     return NamedFile(path, _mime(path)) if path.is_relative_to(place) and path.is_file() else None
 
 
-def _picture(job: Any, number: int) -> NamedFile | None:
+def _picture(media: Sequence[LocalFile], number: int) -> NamedFile | None:
     """The very file that the job was made of, as far as its length tells."""
-    if number >= len(job.files):
+    if number >= len(media):
         return None
-    named = job.files[number]
+    named = media[number]
     path = Path(named.path)
     if named.mime.partition("/")[0] not in {"image", "video", "audio"}:
         return None

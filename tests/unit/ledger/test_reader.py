@@ -200,12 +200,12 @@ async def test_a_story_has_every_moment_when_a_job_is_done(tmp_path: Path, make_
         await ledger.finished("a", REPORT, 60.0, Actual(1_750_000))
         await ledger.downloaded("a", FILES, 65.0)
     with LedgerReader(tmp_path) as reader:
-        (first, a), (_, b) = reader.stories()
-        assert (a.intent_at, a.record.submitted_at, a.noticed_at, a.moved_at) == (5.0, 6.0, 60.0, 65.0)
+        (first, a), (_, b) = reader.sketches()
+        assert (a.intent_at, a.submitted_at, a.noticed_at, a.moved_at) == (5.0, 6.0, 60.0, 65.0)
         assert a.cost is not None
         assert (a.cost.amount, a.cost.currency, a.cost.estimated) == ("1.75", "CNY", False)
         assert (b.intent_at, b.noticed_at, b.cost) == (None, None, None)
-        assert [story.record.job.job_id for _, story in reader.stories(after=first)] == ["b"]
+        assert [sketch.job_id for _, sketch in reader.sketches(after=first)] == ["b"]
 
 
 async def test_only_what_moved_is_told_when_somebody_asks_since_when(tmp_path: Path, make_job: MakeJob) -> None:
@@ -217,7 +217,7 @@ async def test_only_what_moved_is_told_when_somebody_asks_since_when(tmp_path: P
         await submit(ledger, "c")
         await ledger.accepted("c", TASK, 9.0)
     with LedgerReader(tmp_path) as reader:
-        ids = {seq: story.record.job.job_id for seq, story in reader.stories()}
-        assert [story.record.job.job_id for _, story in reader.moved(9.0)] == ["c"]
-        assert [story.record.job.job_id for _, story in reader.moved(6.0)] == ["a", "c"]
+        ids = {seq: sketch.job_id for seq, sketch in reader.sketches()}
+        assert [sketch.job_id for _, sketch in reader.moved(9.0)] == ["c"]
+        assert [sketch.job_id for _, sketch in reader.moved(6.0)] == ["a", "c"]
         assert [ids[seq] for seq in reader.newest(3)] == ["a", "c", "d"]

@@ -67,11 +67,11 @@ def data_of(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def told_of(folder: Path) -> tuple[Told, list[Run]]:
-    """What the stories of a folder come to."""
+    """What the jobs of a folder come to."""
     told = Told()
     with LedgerReader(folder) as reader:
-        for seq, story in reader.stories():
-            told.hear(seq, story)
+        for seq, sketch in reader.sketches():
+            told.hear(seq, sketch)
         return told, reader.runs()
 
 
@@ -410,8 +410,8 @@ def test_a_job_counts_once_when_it_is_heard_of_again(tmp_path: Path) -> None:
     assert charts_of(heard.moments, runs, [])["parts"]["generate"] is None
     told.connection.execute("UPDATE jobs SET state = 'queued', intent_at = NULL, moved_at = ?", (BEGAN + 5,))
     with LedgerReader(tmp_path) as reader:
-        for seq, story in reader.stories():
-            heard.hear(seq, story)
+        for seq, sketch in reader.sketches():
+            heard.hear(seq, sketch)
     assert list(heard.moments.stages()) == [([], [])] * 3
     assert sum(heard.counts().values()) == 2
 
