@@ -26,17 +26,19 @@ _ROOM = 1000
 """Jobs that room is made for at once, at least."""
 
 
-Span = tuple[float, float]
-"""From one moment to another that is no earlier, Unix seconds; the end is `NEVER` where it goes on."""
+Edges = tuple[float, float, float, float, float, float]
+"""When a job came into a stage and when it left it: submitting, generating, downloading. Unix seconds.
+
+Each end is no earlier than its beginning; it is `NEVER` where the stage goes on, and both are where it never began.
+"""
 Times = tuple[float, float, float, float]
 """How long the parts of one job took; `NEVER` where a part has not ended, or nobody knows.
 
 From the intent to the answer; the task, its wait at the service included; from its end to our noticing it; from there
 to whole files.
 """
-NOWHERE: Span = (NEVER, NEVER)
-"""Of a job that never was in a stage."""
-UNTIMED: Times = (NEVER, NEVER, NEVER, NEVER)
+NOWHERE: Edges = (NEVER,) * 6
+UNTIMED: Times = (NEVER,) * 4
 
 
 class Moment(Struct, frozen=True):
@@ -46,9 +48,7 @@ class Moment(Struct, frozen=True):
     kind: str
     """Model and resolution."""
     moved_at: float
-    submitting: Span = NOWHERE
-    generating: Span = NOWHERE
-    downloading: Span = NOWHERE
+    edges: Edges = NOWHERE
     times: Times = UNTIMED
 
 
@@ -60,28 +60,37 @@ def moment_of(sketch: Sketch) -> Moment:
     last = moved if state in ENDED else NEVER
     accepted = sketch.submitted_at if sketch.task_id is not None else None
     if accepted is None:
-        submitting = _span(intent, last)
-        return Moment(state, kind, moved, submitting, times=(_length(submitting), NEVER, NEVER, NEVER))
-    submitting, told = _span(intent, accepted), _told(sketch)
+        ended = _not_before(intent, last)
+        return Moment(state, kind, moved, (intent, ended, *NOWHERE[2:]), (ended - intent, *UNTIMED[1:]))
+    answered, told = _not_before(intent, accepted), _told(sketch)
     noticed = sketch.noticed_at if sketch.noticed_at and sketch.noticed_at >= accepted else None
-    if _came_to_its_download(sketch):
-        task_end = noticed if noticed is not None else min(accepted + told, moved)  # `NEVER`, untold
-        downloading = _span(task_end, last) if task_end == task_end else NOWHERE
-    else:
-        task_end, downloading = noticed if noticed is not None else last, NOWHERE
-    generating = _span(accepted, task_end)
-    here = _length(generating)
+    came_to_its_download = _came_to_its_download(sketch)
+    unnoticed = min(accepted + told, moved) if came_to_its_download else last  # `NEVER`, untold
+    task_end = unnoticed if noticed is None else noticed
+    fetched_from = task_end if came_to_its_download else NEVER
+    whole = _not_before(fetched_from, last) if fetched_from == fetched_from else NEVER
+    generated = _not_before(accepted, task_end)
+    here = generated - accepted
     generate = min(here, told)  # where nobody told, nothing is less
     notice = here - generate if sketch.noticed_at is not None and told == told else NEVER
-    times = (_length(submitting), generate, notice, _length(downloading))
-    return Moment(state, kind, moved, submitting, generating, downloading, times)
+    edges = (intent, answered, accepted, generated, fetched_from, whole)
+    return Moment(state, kind, moved, edges, (answered - intent, generate, notice, whole - fetched_from))
+
+
+def _not_before(begin: float, end: float) -> float:
+    """A clock that went back makes no negative time; `NEVER` as the end stays what it is."""
+    return max(end, begin)
 
 
 def kind_of(sketch: Sketch) -> str:
     """Model and resolution in one line."""
     parameters = sketch.parameters
     resolution = parameters.get("resolution") or parameters.get("size") or ""
-    return _kind(sketch.model, resolution if isinstance(resolution, str | int) else "")
+    return _kind(sketch.model, resolution if isinstance(resolution, _NAMED) else "")
+
+
+_NAMED = (str, int)
+"""What a resolution is told as; a union would be made anew for each job."""
 
 
 @lru_cache(maxsize=256, typed=True)
@@ -94,15 +103,6 @@ def _came_to_its_download(sketch: Sketch) -> bool:
     if sketch.state is _DONE or sketch.state is _FETCHING:
         return True
     return sketch.failure is not None and sketch.failure.stage is Stage.DOWNLOAD
-
-
-def _span(begin: float, end: float) -> Span:
-    """A clock that went back makes no negative time; `NEVER` as the first of two stays what it is."""
-    return begin, max(end, begin)
-
-
-def _length(span: Span) -> float:
-    return span[1] - span[0]
 
 
 def _told(sketch: Sketch) -> float:
@@ -135,8 +135,8 @@ class Moments:
             self._make_room(max(_ROOM, seq + 1 - len(self._states)))
         self._states[seq] = _CODES[moment.state]
         self._kinds[seq] = self._names.setdefault(moment.kind, len(self._names))
-        spans = *moment.submitting, *moment.generating, *moment.downloading
-        _NUMBERS.pack_into(self._numbers, seq * _NUMBERS.size, *spans, moment.moved_at, *moment.times)
+        place = seq * _NUMBERS.size
+        _NUMBERS.pack_into(self._numbers, place, *moment.edges, moment.moved_at, *moment.times)
         if moment.moved_at > self.last and moment.state is not _QUEUED:
             self.last = moment.moved_at
 
