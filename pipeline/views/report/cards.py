@@ -4,10 +4,12 @@ A card holds everything that the page shows and that a re-roll manifest repeats.
 from: those URLs are signed, and whoever has one has the video.
 """
 
+import codecs
 import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import msgspec
@@ -34,8 +36,21 @@ _SHORT = LONGEST_TEXT // 2
 """Characters of a job's JSON up to which nothing of it is cut."""
 _HALF = "\\ud"
 """How the escape of a lone surrogate begins, which only a closer look makes fit for a page."""
-_ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"))
+_ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\x7f", "\\u007f"))
 _QUERY = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+
+
+_AS_ESCAPES = "pipeline.as-json-escapes"
+"""How characters beyond ASCII are encoded, a whole run of them at a time."""
+
+
+def _as_escapes(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return encode_basestring_ascii(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_AS_ESCAPES, _as_escapes)
 
 
 class Card(Struct, omit_defaults=True, frozen=True):
@@ -122,9 +137,11 @@ class CardMaker:
 def embedded(value: object) -> str:
     """The value as JSON that is safe inside an HTML page: ASCII, and no character that could begin or end a tag."""
     try:
-        text = msgspec.json.encode(value).decode("ascii")
-    except UnicodeError:  # characters that only escapes make ASCII of, lone surrogates among them
+        text = msgspec.json.encode(value).decode()
+    except UnicodeError:  # a lone surrogate, which only escapes can write
         text = json.dumps(msgspec.to_builtins(value, str_keys=True), separators=(",", ":"), allow_nan=False)
+    if not text.isascii():
+        text = text.encode("ascii", _AS_ESCAPES).decode("ascii")
     for sign, escape in _ESCAPES:
         if sign in text:  # which is found out in less time than by replacing nothing
             text = text.replace(sign, escape)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import FolderError, PipelineError, UsageError
@@ -21,6 +21,7 @@ from pipeline.ledger import Ledger, LedgerReader, Run
 from pipeline.ledger.schema import MIGRATIONS, migrate
 from pipeline.views.report import REPORT_NAME, write_report
 from pipeline.views.report.batch import SHOWN, Told
+from pipeline.views.report.cards import embedded
 from pipeline.views.report.charts import BINS, Window, charts_of, levels, quantiles, windows_of
 from pipeline.views.report.links import FileLinks
 from pipeline.views.report.page import hash_of, policy
@@ -207,6 +208,20 @@ def test_no_text_of_a_batch_is_markup_when_it_is_hostile(tmp_path: Path) -> None
     _, jobs = data_of(hostile.folder / REPORT_NAME)
     assert jobs["a"]["input"]["prompt"] == HOSTILE
     assert jobs["a"]["metadata"] == {HOSTILE: HOSTILE}
+
+
+@given(
+    st.dictionaries(
+        st.text(), st.text() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+    )
+)
+@example({"海浪": "冲浪者挥手 🏄 \x7f \x80 \u2028 <b>&amp;", "\ud83c": "\ud800"})
+def test_a_value_comes_back_from_a_page_when_it_holds_any_characters(value: dict[str, Any]) -> None:
+    """It stands there in printable ASCII without a sign of HTML, and means the same."""
+    text = embedded(value)
+    assert re.fullmatch(r"[ -~]*", text)
+    assert not set(text) & set("<>&")
+    assert json.loads(text) == value
 
 
 def test_the_page_may_do_nothing_else_when_its_policy_is_read(tmp_path: Path) -> None:
