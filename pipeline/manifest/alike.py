@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from functools import cached_property, lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ from pipeline.catalog import MISSING, Catalog, Entry
 from pipeline.core.jobs import Job, Source
 from pipeline.core.patterns import pattern
 from pipeline.manifest.block import SECTIONS, Block, Table
-from pipeline.manifest.build import DEFAULT_MODEL, LONGEST_ID, Builder, Built, canonical, digest_of, id_for
+from pipeline.manifest.build import DEFAULT_MODEL, LONGEST_ID, Builder, Built, canonical, digest_of, digests_of, id_for
 from pipeline.manifest.media import PUBLIC_HOST
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE, RESERVED, OutputError, render_output
 from pipeline.manifest.rows import Problems
@@ -114,15 +114,11 @@ class _Pattern:
 
     def digests(self, columns: Mapping[str, Sequence[Any]], rows: int) -> Sequence[str]:
         """The digest of what each row buys, by filling its values into the canonical text of the first one."""
-        from json.encoder import encode_basestring  # as `canonical` writes texts
-
-        def encoded(value: str | int) -> str:
-            return encode_basestring(value) if isinstance(value, str) else str(value)
-
         text, paths = self._bought
-        own = [list(map(encoded, columns[path])) for path in paths]
-        texts = [text % values for values in zip(*own, strict=True)] if own else [text % ()] * rows
-        return list(map(digest_of, texts))
+        if not paths:
+            return [digest_of(text % ())] * rows
+        own = (_encoded(columns[path]) for path in paths)
+        return digests_of(map(text.__mod__, zip(*own, strict=True)))
 
     def _common(self, name: str) -> dict[str, Any]:
         return self.built.merged.get(name) or {}
@@ -137,6 +133,15 @@ class _Pattern:
             bought[section] = self._common(section) | marks
         text = canonical(bought).replace("%", "%%")
         return _MARK.sub("%s", text), [paths[int(number)] for number in _MARK.findall(text)]
+
+
+def _encoded(values: Sequence[str | int]) -> Sequence[str]:
+    """As `canonical` writes texts and whole numbers."""
+    from json.encoder import encode_basestring  # a check of rows that have ids writes none
+
+    if set(map(type, values)) == {str}:
+        return list(map(encode_basestring, cast("Sequence[str]", values)))
+    return [encode_basestring(value) if isinstance(value, str) else str(value) for value in values]
 
 
 class Alike:

@@ -72,19 +72,24 @@ def table_of(values: Sequence[Mapping[str, Any]]) -> Table | None:
     if not all(name in _OWN or name in SECTIONS for head in kinds for name in head):
         return None
     forms: list[list[tuple[str, ...]]] = [heads]
+    alike = len(kinds) == 1
     columns = {name: _column(values, name, kinds) for name in _OWN if any(name in head for head in kinds)}
     for section in SECTIONS:
         if not any(section in head for head in kinds):
             forms.append([()] * len(values))
             continue
-        inner = [value.get(section, _NOTHING) for value in values]
+        inner = _column(values, section, kinds, _NOTHING)
         if set(map(type, inner)) != {dict}:
             return None
         names = list(map(tuple, inner))
         forms.append(names)
         known = set(names)
+        alike = alike and len(known) == 1
         for name in dict.fromkeys(chain.from_iterable(known)):
             columns[f"{section}.{name}"] = _column(inner, name, known)
+    if alike:  # as nearly all rows of a file are: no form has to be told from another
+        form = tuple(names[0] for names in forms)
+        return Table([repr(form)] * len(values), columns, names=len(values) * sum(map(len, form)))
     told = list(zip(*forms, strict=True))
     texts = {form: repr(form) for form in set(told)}
     lengths = {texts[form]: sum(map(len, form)) for form in texts}
@@ -92,10 +97,12 @@ def table_of(values: Sequence[Mapping[str, Any]]) -> Table | None:
     return Table(apart, columns, names=sum(map(lengths.__getitem__, apart)))
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str, forms: Iterable[Collection[str]]) -> Sequence[Any]:
+def _column(
+    rows: Sequence[Mapping[str, Any]], name: str, forms: Iterable[Collection[str]], otherwise: Any = MISSING
+) -> Sequence[Any]:
     if all(name in form for form in forms):
         return list(map(itemgetter(name), rows))
-    return [row.get(name, MISSING) for row in rows]
+    return [row.get(name, otherwise) for row in rows]
 
 
 class RowBlock(Struct, frozen=True):

@@ -1,14 +1,14 @@
 """One row made a job, or everything that is wrong with it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from pipeline.catalog import Catalog, Entry, Finding, MediaValue, check_request, did_you_mean, nearest, plain, shown
 from pipeline.core.jobs import Job, LocalFile, Source
-from pipeline.manifest.digests import sha256
+from pipeline.manifest.digests import loaded, sha256
 from pipeline.manifest.media import MediaReader
 from pipeline.manifest.outputs import DEFAULT_TEMPLATE, OutputError, is_reserved, render_output
 from pipeline.manifest.rows import BrokenFileError, Problems, Row
@@ -380,6 +380,11 @@ def canonical(bought: Mapping[str, Any]) -> str:
 def digest_of(text: str) -> str:
     """Hex SHA-256."""
     return sha256(text.encode()).hexdigest()
+
+
+def digests_of(texts: Iterable[str]) -> list[str]:
+    """The same of many."""
+    return [made.hexdigest() for made in map(loaded(), map(str.encode, texts))]
 
 
 def id_for(digest: str) -> str:

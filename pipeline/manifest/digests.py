@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 def sha256(data: bytes = b"") -> "_Hash":
     """As `hashlib.sha256`."""
-    return _loaded()(data)
+    return loaded()(data)
 
 
 @cache
-def _loaded() -> "Callable[[bytes], _Hash]":
+def loaded() -> "Callable[[bytes], _Hash]":
+    """The function itself, for whoever calls it again and again."""
     from hashlib import sha256
 
     return sha256
