@@ -59,6 +59,10 @@ class Quote(Value):
     note: str | None = None
     """Why an amount is unknown, or what was assumed."""
 
+    def __hash__(self) -> int:
+        """By as much as tells nearly all apart: jobs are counted by their quotes."""
+        return hash((self.kind, self.worst))
+
 
 class Actual(Value):
     """What an attempt came to by the usage that the service reports; None where that does not tell."""

@@ -7,6 +7,7 @@ reports the usage of a task that succeeded, and for nothing where surely nothing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from pipeline.core.jobs import Job, Source
 from pipeline.core.money import Actual, Quote, Spending, exact, micro_allowed, shown_amount
@@ -62,16 +63,19 @@ class Share(Value):
     def __add__(self, other: "Share") -> "Share":
         return Share(self.money + other.money, self.tasks + other.tasks, self.seconds + other.seconds)
 
-    def __sub__(self, other: "Share") -> "Share":
-        return Share(self.money - other.money, self.tasks - other.tasks, self.seconds - other.seconds)
-
 
 _NOTHING = Share()
 
 
 def share_of(quote: Quote) -> Share:
     """What an attempt counts for; what is not known counts for nothing."""
-    return Share(quote.worst or 0, 1, quote.longest or 0)
+    return _share(quote.worst or 0, quote.longest or 0)
+
+
+@lru_cache(maxsize=1024)
+def _share(money: int, seconds: int) -> Share:
+    """Of one attempt; those of many jobs are alike."""
+    return Share(money, 1, seconds)
 
 
 def spent_in(spending: Iterable[Spending]) -> Share:
@@ -94,7 +98,7 @@ class Budget:
         `doubted` are those whose submit was in doubt once.
         """
         self._caps = caps or Caps()
-        self._used = used
+        self._money, self._tasks, self._seconds = used.money, used.tasks, used.seconds
         self._shares = dict(kept or {})
         self._open: set[str] = set()
         self._doubted = set(doubted)
@@ -107,7 +111,7 @@ class Budget:
     @property
     def used(self) -> Share:
         """What it has come to."""
-        return self._used
+        return Share(self._money, self._tasks, self._seconds)
 
     def verdict(self, job_id: str, quote: Quote) -> Verdict:
         """Whether another attempt of the job may be bought."""
@@ -122,9 +126,11 @@ class Budget:
         """Count an attempt that is about to be bought; False, and nothing is counted, where the caps forbid it."""
         if not self._is_known(quote) or not self._allows(job_id, quote):
             return False
-        share = share_of(quote)
-        self._used = self._with(job_id, share)
-        self._shares[job_id] = share
+        self._take_back(job_id)  # a submit that was in doubt counts already
+        share = self._shares[job_id] = share_of(quote)
+        self._money += share.money
+        self._tasks += share.tasks
+        self._seconds += share.seconds
         self._open.add(job_id)
         return True
 
@@ -139,16 +145,16 @@ class Budget:
         if doubted:
             self._doubted.add(job_id)
         if job_id not in self._doubted:
-            self._used -= self._shares.pop(job_id, _NOTHING)
+            self._take_back(job_id)
 
     def settle(self, job_id: str, actual: Actual) -> None:
         """The task ended, and the service says what it came to."""
         share = self._shares.get(job_id)
         if share is not None:
-            money = share.money if actual.cost is None else actual.cost
-            seconds = share.seconds if actual.seconds is None else actual.seconds
-            used = self._used
-            self._used = Share(used.money + money - share.money, used.tasks, used.seconds + seconds - share.seconds)
+            if actual.cost is not None:
+                self._money += actual.cost - share.money
+            if actual.seconds is not None:
+                self._seconds += actual.seconds - share.seconds
         self.close(job_id)
 
     def close(self, job_id: str) -> None:
@@ -157,10 +163,13 @@ class Budget:
         self._open.discard(job_id)
         self._doubted.discard(job_id)
 
-    def _with(self, job_id: str, share: Share) -> Share:
-        """What it all comes to with another attempt of the job; one whose submit was in doubt counts already."""
-        counted = self._shares.get(job_id)
-        return self._used + share if counted is None else self._used + share - counted
+    def _take_back(self, job_id: str) -> None:
+        """The job counts for nothing any more."""
+        share = self._shares.pop(job_id, None)
+        if share is not None:
+            self._money -= share.money
+            self._tasks -= share.tasks
+            self._seconds -= share.seconds
 
     def _is_known(self, quote: Quote) -> bool:
         return self._caps.allow_unpriced or not (
@@ -177,12 +186,14 @@ class Budget:
         caps = self._caps
         if not caps.limits_anything:
             return True
-        share = share_of(quote)
-        after = self._with(job_id, share) - returning
+        share, before = share_of(quote), self._shares.get(job_id, _NOTHING)
+        money = self._money + share.money - before.money - returning.money
+        tasks = self._tasks + share.tasks - before.tasks - returning.tasks
+        seconds = self._seconds + share.seconds - before.seconds - returning.seconds
         return not (
-            (caps.money is not None and share.money > 0 and after.money > caps.money)
-            or (caps.tasks is not None and after.tasks > caps.tasks)
-            or (caps.seconds is not None and share.seconds > 0 and after.seconds > caps.seconds)
+            (caps.money is not None and share.money > 0 and money > caps.money)
+            or (caps.tasks is not None and tasks > caps.tasks)
+            or (caps.seconds is not None and share.seconds > 0 and seconds > caps.seconds)
         )
 
 

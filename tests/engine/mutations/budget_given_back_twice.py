@@ -14,7 +14,9 @@ _release = Budget.release
 def _twice(budget: Budget, job_id: str, *, doubted: bool = False) -> None:
     share = budget._shares.get(job_id, Share())
     _release(budget, job_id, doubted=doubted)
-    budget._used -= share
+    budget._money -= share.money
+    budget._tasks -= share.tasks
+    budget._seconds -= share.seconds
 
 
 @contextmanager
