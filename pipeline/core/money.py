@@ -28,8 +28,8 @@ def micro_allowed(amount: Decimal) -> int:
 
 def exact(amount: int) -> str:
     """Millionths as an exact decimal of at least two places: `1.75`, `0.002625`."""
-    value = Decimal(amount) / _MICRO
-    return f"{value.quantize(_CENT) if value == value.quantize(_CENT) else value.normalize():f}"
+    whole, rest = divmod(abs(amount), 1_000_000)
+    return f"{'-' if amount < 0 else ''}{whole}.{f'{rest:06}'.rstrip('0'):0<2}"
 
 
 def shown_amount(amount: int) -> str:
