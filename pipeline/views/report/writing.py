@@ -42,11 +42,11 @@ def _pieces(folder: Path, path: Path) -> Iterable[str]:
     told, maker = Told(), CardMaker(FileLinks(folder, path))
     with LedgerReader(folder) as reader:
         standing = Standing.of(reader)
-        order = reader.newest(SHOWN)
-        wanted = set(order)
+        all_shown = sum(standing.counts.values()) <= SHOWN  # then nobody has to ask which are the newest
+        wanted = () if all_shown else frozenset(reader.newest(SHOWN))
         for seq, sketch in reader.sketches():
             moment = told.hear(seq, sketch)
-            if seq in wanted:
+            if all_shown or seq in wanted:
                 cards[seq] = maker.card(seq, sketch, moment)
     return page(batch_facts(folder, standing, told, at=time.time()), (cards[seq] for seq in sorted(cards)))
 
