@@ -1,15 +1,17 @@
 """What ended tasks teach about those that run: at which ages they end, and how questions are best spread over these.
 
-The rule is that of `reference: performance.md` §6. Where tasks of age `a` end at the rate `h(a)`, the spacing with the
-least lag for its questions is proportional to `1 / sqrt(h(a))`: ask rarely while nothing can end, densely where tasks
-of the kind do. Pure.
+The rule is that of `reference: performance.md` §6, written so that it holds for ends at one age, too. Where tasks of
+age `a` end at the rate `h(a)`, the spacing with the least lag for its questions is `g / sqrt(h(a))`; the time for which
+a task is then expected to have been over, when the next question comes, is `g² / 2`, whatever the age. So a question
+comes whenever so much has gathered: ask rarely while nothing can end, densely where tasks of the kind do, and once
+behind a spot where a share of them ends all at once. Pure.
 """
 
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, compress, repeat
+from itertools import accumulate, compress, repeat
 from operator import truediv
 
 from pipeline.core.values import Value
@@ -30,13 +32,22 @@ _BIG = 1e9
 _ALIKE = 20
 """A curve is drawn anew after a twentieth more ends, and at least with each tenth."""
 _SELDOM = 10
+_HARDLY_ANY = 1e-9
+"""A share of the tasks; what fewer do is lost in the rounding."""
 
 
 class Curve(Value):
-    """Where the questions about a task go: one each time that the integral of `sqrt(h)` has grown by a step."""
+    """Where the questions about a task go: one each time that it has cost as much not to ask as a question is worth.
 
-    grown: tuple[float, ...]
-    """The integral up to the lower edge of each bin, and at the end."""
+    Not to ask costs the time for which the task is expected to have been over by then. Where ends are spread over more
+    than a spacing, that is one question each time that the integral of `sqrt(h)` has grown by a step; and where many
+    tasks end at one age, it is one soon after that age, however few questions there are around it.
+    """
+
+    alive: tuple[float, ...]
+    """The share of the tasks that reach the lower edge of each bin, and the end."""
+    lived: tuple[float, ...]
+    """The integral of that up to there, in seconds."""
     effort: float
     """`E`, the mean of `1 / sqrt(h)` where tasks end. A mean lag of `L` seconds takes `E² / 2L` questions a task."""
     known: float
@@ -44,28 +55,46 @@ class Curve(Value):
     median: float | None
     """The age that half of the tasks reach, in seconds; None where none has ended."""
 
-    def step(self, lag: float) -> float:
-        """How far the integral grows between two questions, for a mean lag of so many seconds."""
-        return 2.0 * lag / self.effort
+    def price(self, lag: float) -> float:
+        """The seconds of lag that each question has to save, for a mean lag of so many seconds.
 
-    def density(self, age: float) -> float:
-        """`sqrt(h)` at an age: questions per second, where the step is 1."""
-        here = bisect_right(_EDGES, age)
-        return (self.grown[here + 1] - self.grown[here]) / _WIDTHS[here]
+        They are those that have gathered since the question before it, and a task takes one question at least.
+        """
+        return lag / max(1.0, self.effort**2 / (2.0 * lag))
 
-    def next(self, age: float, step: float) -> float:
+    def next(self, age: float, price: float) -> float:
         """The age at the next question about a task of this age."""
-        grown, here = self.grown, bisect_right(_EDGES, age)
-        goal = grown[here] + (age - _FLOORS[here]) / _WIDTHS[here] * (grown[here + 1] - grown[here]) + step
-        there = bisect_right(grown, goal) - 1
-        if there >= BINS:
-            there = BINS - 1
-        return _FLOORS[there] + (goal - grown[there]) / (grown[there + 1] - grown[there]) * _WIDTHS[there]
+        here = bisect_right(_EDGES, age)
+        since = age - _FLOORS[here]
+        reached = self.alive[here] - self._ending(here) * since
+        if reached < _HARDLY_ANY:
+            return age + math.sqrt(2.0 * price * age)  # as where nothing is known
+        alive, lived = self.alive, self.lived
+
+        def cost(edge: int) -> float:
+            return reached * _FLOORS[edge] - lived[edge]
+
+        spent = reached * age - lived[here] - (alive[here] + reached) / 2.0 * since
+        goal = spent + price * reached
+        there = here + bisect_right(range(here + 1, BINS), goal, key=cost)
+        if there > here:
+            age, spent, gone = _FLOORS[there], cost(there), reached - alive[there]
+        else:
+            gone = 0.0
+        rest = goal - spent
+        return age + 2.0 * rest / (gone + math.sqrt(gone * gone + 2.0 * self._ending(there) * rest))
+
+    def ending(self, age: float) -> float:
+        """The share of the tasks that end in the second around an age."""
+        return self._ending(bisect_right(_EDGES, age))
+
+    def _ending(self, here: int) -> float:
+        return (self.alive[here] - self.alive[here + 1]) / _WIDTHS[here]
 
 
 _EMPTY = _PRIOR / _BELIEF
 """The hazard of a bin that no task has reached: the prior's alone."""
-_EMPTY_STEPS = tuple(math.sqrt(_EMPTY * width) for width in _WIDTHS)
+_EMPTY_ALIVE = tuple(math.exp(-_EMPTY * number) for number in range(BINS + 1))
 _EMPTY_EFFORTS = tuple(
     accumulate(
         (-math.expm1(-_EMPTY) * math.sqrt(width / _EMPTY) for width in reversed(_WIDTHS)),
@@ -94,15 +123,20 @@ def curve(ends: Sequence[float], open_ages: Iterable[float] = ()) -> Curve:
     for number in reversed(range(used)):
         reached += leaving[number]
         hazards[number] = (smooth[number] + _PRIOR) / (reached - leaving[number] / 2.0 + _BELIEF)
-    effort, alive, steps = 0.0, 1.0, []
+    effort, reaching, alive = 0.0, 1.0, []
     for hazard, width in zip(hazards, _WIDTHS, strict=False):
-        ending = alive * -math.expm1(-hazard)
+        alive.append(reaching)
+        ending = reaching * -math.expm1(-hazard)
         effort += ending * math.sqrt(width / hazard)
-        alive -= ending
-        steps.append(math.sqrt(hazard * width))
-    effort += alive * _EMPTY_EFFORTS[used]
-    grown = accumulate(chain(steps, _EMPTY_STEPS[used:]), initial=0.0)
-    return Curve(tuple(grown), effort, _FLOORS[last] + _WIDTHS[last] if last >= 0 else 0.0, median(ends))
+        reaching -= ending
+    effort += reaching * _EMPTY_EFFORTS[used]
+    alive += [reaching * share for share in _EMPTY_ALIVE[: BINS + 1 - used]]
+    lived = accumulate(
+        (width * (before + after) / 2.0 for width, before, after in zip(_WIDTHS, alive, alive[1:], strict=False)),
+        initial=0.0,
+    )
+    known = _FLOORS[last] + _WIDTHS[last] if last >= 0 else 0.0
+    return Curve(tuple(alive), tuple(lived), effort, known, median(ends))
 
 
 def median(ends: Sequence[float]) -> float | None:

@@ -140,7 +140,7 @@ class LearnedSchedule:
             if course.running is None:
                 return kind.glance * stretch
             curve, age = kind.running.curve, now - course.running
-        spacing = curve.next(age, curve.step(self._lag) * stretch) - age
+        spacing = curve.next(age, curve.price(self._lag) * stretch * stretch) - age
         if age >= curve.known:
             spacing = min(spacing, max(LONGEST, 2.0 * self._lag) * stretch)
         return max(spacing, kind.glance * stretch) if course.pending else spacing
