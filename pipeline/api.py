@@ -20,7 +20,7 @@ from pipeline.catalog import Catalog, Quoter
 from pipeline.core.clock import SystemClock
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.events import Event, FolderAwaited, JobMoved, Listener, nobody
-from pipeline.core.jobs import Failure, Job, JobState
+from pipeline.core.jobs import ENDED, EVERY_STATE, Failure, Job, JobState
 from pipeline.core.values import Value
 from pipeline.engine.batch import Batch, Summary
 from pipeline.engine.desk import Stop
@@ -76,10 +76,14 @@ class Run:
         speed: float = REHEARSAL_SPEED,
         scenario: Path | None = None,
         listener: Listener = nobody,
+        moves: frozenset[JobState] = EVERY_STATE,
         iterate: bool = False,
         commands: Commands = BY_PROGRAM,
     ) -> None:
-        """`commands` are what to type next, for those who are told of its end."""
+        """`moves` are the states in which the listener wants to hear of a job, those of an end among them.
+
+        `commands` are what to type next, for those who are told of its end.
+        """
         self.folder = run_folder(folder, rehearse=rehearse)
         self._manifest = manifest
         self._examined = examined
@@ -89,6 +93,7 @@ class Run:
         self._speed = speed
         self._scenario = scenario
         self._listener = listener
+        self._moves = moves
         self._commands = commands
         self._iterate = iterate  # results nobody takes would pile up
         self._results: asyncio.Queue[Result | None] = asyncio.Queue()
@@ -155,7 +160,14 @@ class Run:
         ledger = await Ledger.open(self.folder, run_id=run_id, at=time.time())
         stack.push_async_callback(lambda: ledger.close(at=time.time()))
         ledger.remember(PRICES_KEY, catalog.prices_as_of)
-        made = Beside(settings, self._about(run_id), ledger, tell=self._hear, slots_used=self._slots_used)
+        made = Beside(
+            settings,
+            self._about(run_id),
+            ledger,
+            tell=self._hear,
+            slots_used=self._slots_used,
+            moved=lambda: self._batch is not None and self._batch.moved,
+        )
         beside = await stack.enter_async_context(made)
         # The slowest import, which a command has begun beside all this, is waited for as late as can be.
         from pipeline.modelverse.client import ModelVerseClient
@@ -173,6 +185,7 @@ class Run:
             listener=self._hear,
             seconds=lambda job: _typical_seconds(catalog, job),
             prices=Quoter(catalog),
+            moves=self._moves | beside.moves,
         )
         return batch, beside
 
@@ -270,6 +283,7 @@ async def run(
             api_key=None if rehearse else api_key or read_api_key(None),
             rehearse=rehearse,
             listener=listener,
+            moves=ENDED if listener is nobody else EVERY_STATE,
             iterate=True,
         )
         async with made as running:

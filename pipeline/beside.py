@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Event, ExtraFailed, JobMoved, Listener
-from pipeline.core.jobs import JobState
+from pipeline.core.jobs import ENDED, EVERY_STATE, JobState
 from pipeline.core.values import Value
 from pipeline.engine.batch import Summary
 from pipeline.ledger import Ledger, LedgerReader
@@ -138,6 +138,7 @@ class Beside:
         *,
         tell: Listener,
         slots_used: Callable[[], int] = lambda: 0,
+        moved: Callable[[], bool] = lambda: False,
         report: WriteReport = write_report,
     ) -> None:
         from pipeline.videos.threads import OwnThreads
@@ -147,12 +148,12 @@ class Beside:
         self._ledger = ledger
         self._tell = tell
         self._slots_used = slots_used
+        self._has_moved = moved
         self._write_report = report
         self._complaints = Complaints(lambda what, message: tell(ExtraFailed(time.time(), what, message)))
         self._started_at = time.time()
         self._base = 0
         """The last results line when the run began."""
-        self._moved = False
         self._threads = {name: OwnThreads(name, most=1) for name in ("facts", "metrics", "sidecar", "report", "on_job")}
         self._running: list[asyncio.Task[Any]] = []
         self._heard = metrics.Heard()
@@ -185,13 +186,17 @@ class Beside:
     ) -> None:
         await self._close()
 
+    @property
+    def moves(self) -> frozenset[JobState]:
+        """The states in which it wants to hear of a job."""
+        return ENDED if self._settings.metrics_file is None else EVERY_STATE
+
     def hear(self, event: Event) -> None:
         """Take note of an event; never waits, never raises."""
         if self._file is not None:
             self._heard.hear(event)
         if not isinstance(event, JobMoved):
             return
-        self._moved = True
         if self._hooks is not None and event.state.ended:
             self._hooks.wake()
         if self._sidecar and event.state is JobState.DONE and len(self._unwritten) < _WAITING_SIDECARS:
@@ -327,7 +332,7 @@ class Beside:
             exit_code=ended.exit_code,
             started_at=self._started_at,
             ended_at=time.time(),
-            moved=self._moved or bool(known.get("ended")),
+            moved=self._has_moved() or bool(known.get("ended")),
             stops=stops,
             error=ended.message,
             unselected=is_unselected(known["counts"], stops, self._settings),

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from pipeline.api import REHEARSAL_SPEED, Run, examine
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import BatchPriced, BatchStarted, Event, JobMoved
-from pipeline.core.jobs import JobState, Outcome
+from pipeline.core.jobs import ENDED, EVERY_STATE, JobState, Outcome
 from pipeline.core.money import Spending
 from pipeline.core.values import Value
 from pipeline.engine.batch import Summary
@@ -87,6 +87,7 @@ def conduct(order: Order, stream: TextIO) -> Ending:
                 speed=_speed(order),
                 scenario=order.scenario,
                 listener=opening.hear,
+                moves=ENDED if order.quiet and not order.verbose else EVERY_STATE,
                 commands=order.commands,
             )
             began = time.monotonic()

@@ -31,6 +31,7 @@ class JobState(StrEnum):
         return self in ENDED
 
 
+EVERY_STATE = frozenset(JobState)
 ENDED = frozenset({JobState.DONE, JobState.FAILED, JobState.UNKNOWN})
 
 

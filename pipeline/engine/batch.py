@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from random import Random
 
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.errors import LedgerError, PipelineError, StoppedError, UsageError
 from pipeline.core.events import BatchEnded, BatchStarted, Listener, RowsKept, nobody
-from pipeline.core.jobs import Job, JobState, remaining
+from pipeline.core.jobs import EVERY_STATE, Job, JobState, remaining
 from pipeline.core.ports import Prices, Service, VideoStore
 from pipeline.core.values import Value
 from pipeline.engine.account import Account
@@ -57,11 +57,13 @@ class Batch:
         rng: Random | None = None,
         seconds: Seconds = lambda _job: None,
         prices: Prices | None = None,
+        moves: Container[JobState] = EVERY_STATE,
     ) -> None:
+        """`moves` are the states in which the listener wants to hear of a job."""
         self._ledger = ledger
         self._settings = settings
         clock = clock or SystemClock()
-        self._desk = Desk(ledger, clock, listener, prices)
+        self._desk = Desk(ledger, clock, listener, prices, moves)
         self._crew = Crew(self._desk, ledger, service, store, settings, clock, rng or Random(), seconds)  # noqa: S311 - spreads load
         self._leave_at: float | None = None
         self._patience = asyncio.timeout(None)
@@ -70,6 +72,11 @@ class Batch:
     def account(self) -> Account:
         """Slots, window and pause, as they are now."""
         return self._crew.account
+
+    @property
+    def moved(self) -> bool:
+        """Whether any job has come into another state."""
+        return self._desk.moved
 
     async def run(self, jobs: Iterable[Job], reading: Reading | None = None) -> Summary:
         """Run the batch to its end, or to a stop; what an earlier run left behind is collected first.

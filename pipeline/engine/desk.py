@@ -6,12 +6,13 @@ one ledger transition and one event. Methods that end a job return when the end 
 
 import asyncio
 import functools
+from collections.abc import Container
 from dataclasses import replace
 
 from pipeline.core.body import Body
 from pipeline.core.clock import Clock
 from pipeline.core.events import CallFailed, Event, JobLeft, JobMoved, Listener, Stopping
-from pipeline.core.jobs import Failure, JobState, Outcome, Record, StoredFile, Task, TaskReport
+from pipeline.core.jobs import EVERY_STATE, Failure, JobState, Outcome, Record, StoredFile, Task, TaskReport
 from pipeline.core.money import Actual, Quote
 from pipeline.core.ports import Prices
 from pipeline.core.values import Value
@@ -33,10 +34,21 @@ class Stop(Value):
 class Desk:
     """One method for each thing that can happen to a job."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, listener: Listener, prices: Prices | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        listener: Listener,
+        prices: Prices | None = None,
+        moves: Container[JobState] = EVERY_STATE,
+    ) -> None:
+        """`moves` are the states in which the listener wants to hear of a job; no event is made of the others."""
         self._ledger = ledger
         self._clock = clock
         self._listener = listener
+        self._moves = moves
+        self.moved = False
+        """Whether any job came into another state."""
         self.prices = prices or Unpriced()
         self.budget = Budget()
         self._in_hand: set[str] = set()
@@ -251,6 +263,9 @@ class Desk:
         quote: Quote | None = None,
         actual: Actual | None = None,
     ) -> None:
+        self.moved = True
+        if state not in self._moves:
+            return
         task_id = record.task.task_id if record.task is not None else None
         moved = JobMoved(self._clock.time(), record.job, state, record.attempt, task_id, outcome, quote, actual)
         self._listener(moved)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pipeline.core.body import Body
 from pipeline.core.errors import LedgerError, PipelineError
 from pipeline.core.events import Event, JobMoved
-from pipeline.core.jobs import Job, Record, StoredFile, Task, TaskReport, TaskState
+from pipeline.core.jobs import EVERY_STATE, Job, JobState, Record, StoredFile, Task, TaskReport, TaskState
 from pipeline.core.money import Actual, Quote
 from pipeline.core.ports import Prices
 from pipeline.engine.batch import Batch, Summary
@@ -205,6 +205,7 @@ class Played:
     events: list[Event]
     began: float
     ended: float
+    moved: bool
 
     @property
     def exit_code(self) -> int:
@@ -262,15 +263,19 @@ class Theatre:
         at: Mapping[float, Callable[[Batch], object]] | None = None,
         before_commit: Callable[[], None] | None = None,
         prices: Prices | None = None,
+        moves: Container[JobState] = EVERY_STATE,
         **settings: Any,
     ) -> Played:
-        """Play one run to its end. `at`: what happens to the batch so many seconds after the start."""
+        """Play one run to its end. `at`: what happens to the batch so many seconds after the start.
+
+        `moves`: the states in which its listener wants to hear of a job.
+        """
         made = Settings(**settings)
 
         async def story() -> Played:
             ledger = await self._open(before_commit)
             try:
-                return await self._perform(ledger, rows, service, store or FakeStore(), at or {}, made, prices)
+                return await self._perform(ledger, rows, service, store or FakeStore(), at or {}, made, prices, moves)
             finally:
                 with suppress(LedgerError):  # a broken one says so again, behind the error that is already told
                     await ledger.close()
@@ -315,6 +320,7 @@ class Theatre:
         at: Mapping[float, Callable[[Batch], object]],
         settings: Settings,
         prices: Prices | None,
+        moves: Container[JobState],
     ) -> Played:
         events: list[Event] = []
         batch = Batch(
@@ -326,6 +332,7 @@ class Theatre:
             listener=events.append,
             rng=random.Random(1),
             prices=prices,
+            moves=moves,
         )
         began = now()
         cues = [asyncio.get_running_loop().call_later(after, cue, batch) for after, cue in at.items()]
@@ -337,4 +344,4 @@ class Theatre:
         for cue in cues:
             cue.cancel()
         assert batch.account.slots.in_use == 0, "every slot comes back, however the run ends"
-        return Played(summary, error, events, began, now())
+        return Played(summary, error, events, began, now(), batch.moved)
