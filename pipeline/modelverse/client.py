@@ -145,7 +145,7 @@ class ModelVerseClient:
 
     async def submit(self, job: Job, body: Body) -> Task:
         """Send the paid request exactly once and return the accepted task; errors as in `core.ports.Service`."""
-        headers = {**self._traits_for(job).headers, hdrs.CONTENT_TYPE: "application/json"}
+        headers = self._traits_for(job).headers or None
         size, url = body.size, self._url(Call.SUBMIT, self.base_url)
         data = body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body)
         answer = await self._exchange(Call.SUBMIT, "POST", url, headers, data, uploading=size / _SLOWEST_UPLOAD)
@@ -174,6 +174,7 @@ class ModelVerseClient:
         return verdict
 
     def _session(self, call: Call, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        content = {hdrs.CONTENT_TYPE: "application/json"} if call is Call.SUBMIT else {}
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -185,6 +186,7 @@ class ModelVerseClient:
                 hdrs.USER_AGENT: f"video-batch-pipeline/{__version__}",
                 hdrs.ACCEPT: "application/json",
                 hdrs.ACCEPT_ENCODING: "identity",
+                **content,
             },
             middlewares=(self._sent_once(call),),
         )
