@@ -143,3 +143,13 @@ async def test_a_large_body_arrives_whole_when_it_is_sent() -> None:
         await client.submit(JOB, Body.of(body))
         assert server.requests[0].body == body
         assert server.requests[0].headers["content-length"] == str(len(body))
+
+
+async def test_the_body_is_named_as_json_when_a_submit_leaves_and_nothing_is_when_a_question_does() -> None:
+    """The type stands in each submit, once."""
+    async with ScriptedServer([ACCEPTED, ACCEPTED, RUNNING]) as server, client_of(server) as client:
+        for _attempt in range(2):
+            await client.submit(JOB, BODY)
+        await client.status(task_of(server))
+        types = [request.headers.get("content-type") for request in server.requests]
+        assert types == ["application/json", "application/json", None]
