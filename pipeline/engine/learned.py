@@ -109,12 +109,12 @@ def curve(ends: Sequence[float], open_ages: Iterable[float] = ()) -> Curve:
     """The curve after these ends by bin, the latest one counting 1, with tasks open at these ages.
 
     Without the open ones, the first ends of a wave would make all tasks look short. Most bins lie beyond everything
-    that has been seen, and are not worked through.
+    that has been seen, and are not worked through; `ends` need not have them.
     """
-    last = max(compress(range(BINS), ends), default=-1)
+    last = _last_of(ends)
     open_bins = [bisect_right(_EDGES, age) for age in open_ages]
     used = min(BINS, 1 + max((last + 1, *open_bins)))
-    seen = ends[:used]
+    seen = [*ends[:used], *repeat(0.0, used - len(ends))]
     smooth = [(a + 2.0 * b + c) / 4.0 for a, b, c in zip((0.0, *seen), seen, (*seen[1:], 0.0), strict=False)]
     leaving = smooth.copy()
     for here in open_bins:
@@ -142,8 +142,15 @@ def curve(ends: Sequence[float], open_ages: Iterable[float] = ()) -> Curve:
 def median(ends: Sequence[float]) -> float | None:
     """The age that half of the tasks reach, in seconds; None where none has ended."""
     below = list(accumulate(ends))
+    if not below or not below[-1]:
+        return None
     here = bisect_left(below, below[-1] / 2.0)
-    return _FLOORS[here] + _WIDTHS[here] / 2.0 if below[-1] else None
+    return _FLOORS[here] + _WIDTHS[here] / 2.0
+
+
+def _last_of(ends: Sequence[float]) -> int:
+    """The last bin in which a task ended; -1 where none has."""
+    return max(compress(range(BINS), ends), default=-1)
 
 
 _COLD = curve([0.0] * BINS)
@@ -158,27 +165,32 @@ class Ends:
     """What the latest end weighs."""
     curve: Curve = _COLD
     count: int = 0
+    last: int = -1
+    """The last bin in which a task ended."""
     _drawn: int = 0
 
     @classmethod
     def of(cls, weights: list[float]) -> "Ends":
         """As `weights` were handed out."""
         count = round(sum(weights))
-        return cls(weights, curve=curve(weights), count=count, _drawn=count)
+        return cls(weights, curve=curve(weights), count=count, last=_last_of(weights), _drawn=count)
 
     def add(self, age: float, open_ages: Callable[[], Iterable[float]]) -> None:
         """A task ended at this age while others are open at theirs; seconds."""
         self.fresh *= 1.0 + 1.0 / MEMORY
-        self.weights[bisect_right(_EDGES, age)] += self.fresh
+        here = bisect_right(_EDGES, age)
+        self.weights[here] += self.fresh
+        if here > self.last:
+            self.last = here
         if self.fresh > _BIG:
-            self.weights, self.fresh = self.handed_out(), 1.0
+            self.weights[: self.last + 1], self.fresh = self.handed_out(), 1.0
         self.count += 1
         if self.count - self._drawn >= min(_SELDOM, self._drawn / _ALIKE):
             self.curve, self._drawn = curve(self.handed_out(), open_ages()), self.count
 
     def handed_out(self) -> list[float]:
-        """The weights by bin, the latest end counting 1."""
-        return list(map(truediv, self.weights, repeat(self.fresh)))
+        """The weights by bin, the latest end counting 1; nothing beyond the last bin in which a task ended."""
+        return list(map(truediv, self.weights[: self.last + 1], repeat(self.fresh)))
 
 
 def observed(submitted: float | None, finished: float | None, after: float | None, until: float) -> float | None:

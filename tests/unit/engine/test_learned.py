@@ -47,7 +47,8 @@ def test_the_spacing_grows_with_the_root_of_the_age_when_nothing_is_known() -> N
 def test_the_curve_is_that_of_all_bins_when_most_of_them_are_empty(ages: list[float], still_open: list[float]) -> None:
     """What lies beyond everything seen is summed up once, and sums up to what working through it does."""
     weights = after(*ages).handed_out()
-    worked_through = [*weights[:-1], weights[-1] or 1e-300]  # an end in the last bin, of no weight
+    all_bins = [*weights, *[0.0] * (BINS - len(weights))]
+    worked_through = [*all_bins[:-1], all_bins[-1] or 1e-300]  # an end in the last bin, of no weight
     short, whole = curve(weights, still_open), curve(worked_through, still_open)
     assert short.alive == pytest.approx(whole.alive, rel=1e-9)
     assert short.lived == pytest.approx(whole.lived, rel=1e-9)
@@ -154,7 +155,7 @@ def test_weights_stay_numbers_when_a_batch_is_long() -> None:
     """A hundred thousand ends later a fresh one still counts one, and all together about two hundred."""
     ends = Ends()
     ends.fresh = 1e9
-    ends.weights[100] = 200e9
+    ends.weights[100], ends.last = 200e9, 100
     for _ in range(2):
         ends.add(50.0, tuple)
     assert ends.fresh < 2.0
