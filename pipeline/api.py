@@ -17,7 +17,7 @@ import msgspec
 
 from pipeline.beside import Beside, Ended, check
 from pipeline.catalog import Catalog, Quoter
-from pipeline.core.clock import SystemClock
+from pipeline.core.clock import LoopClock
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.events import Event, FolderAwaited, JobMoved, Listener, nobody
 from pipeline.core.jobs import ENDED, EVERY_STATE, Failure, Job, JobState
@@ -181,7 +181,7 @@ class Run:
             service,
             store,
             settings,
-            clock=SystemClock(),
+            clock=LoopClock(asyncio.get_running_loop().time),
             listener=self._hear,
             seconds=lambda job: _typical_seconds(catalog, job),
             prices=Quoter(catalog),

@@ -19,6 +19,7 @@ from pipeline.core.money import Spending
 from pipeline.core.values import Value
 from pipeline.engine.batch import Summary
 from pipeline.engine.durations import KEY, recollect
+from pipeline.event_loop import loop_factory
 from pipeline.folder import default_folder, run_folder
 from pipeline.ledger import LedgerReader
 from pipeline.manifest import Manifest, open_manifest
@@ -91,7 +92,8 @@ def conduct(order: Order, stream: TextIO) -> Ending:
                 commands=order.commands,
             )
             began = time.monotonic()
-            summary = asyncio.run(_see_through(run, screen))
+            with asyncio.Runner(loop_factory=loop_factory(settings.event_loop)) as runner:
+                summary = runner.run(_see_through(run, screen))
             return _ending(run.folder, summary, time.monotonic() - began, opening, settings)
 
 

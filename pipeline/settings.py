@@ -225,6 +225,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     wait_lock: SomeSeconds | None = None
     """How long to wait for another run that holds the output folder; else it is left alone at once, with exit 75."""
 
+    # -- the machine
+    event_loop: Literal["auto", "standard"] = "auto"
+    """`auto`: uvloop where the extra `[fast]` is installed, else Python's own, as `standard`; for commands alone."""
+
     # -- the screen
     progress: Literal["auto", "rich", "plain", "none"] = "auto"
     """What is shown while a run goes on; `auto`: `rich` on a terminal, `plain` elsewhere, `none` beside a JSON log."""

@@ -6,15 +6,45 @@ import inspect
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import hypothesis
 import pytest
+import uvloop
 
 # Machines are noisy: how long an example takes says nothing about what it shows.
 _NOISY = [hypothesis.HealthCheck.too_slow]
 hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=_NOISY)
 hypothesis.settings.load_profile("here")
+
+LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--uvloop", action="store_true", help="run every test and every command on uvloop alone")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "both_loops: what the event loop has a part in: once on Python's, once on uvloop"
+    )
+
+
+def loops_of(config: pytest.Config, item: pytest.Item) -> list[str]:
+    """The names of the event loops that a test runs on."""
+    if config.getoption("--uvloop"):
+        return ["uvloop"]
+    return list(LOOPS) if item.get_closest_marker("both_loops") else ["asyncio"]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """For the tests that are coroutines."""
+    return {name: LOOPS[name] for name in loops_of(config, item)}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

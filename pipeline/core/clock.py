@@ -1,6 +1,7 @@
 """Time as an argument: the engine never asks the machine what time it is."""
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import monotonic as _monotonic
@@ -22,6 +23,20 @@ class SystemClock:
     """The machine's own clocks, asked without a detour: a job asks two dozen times."""
 
     monotonic = staticmethod(_monotonic)
+    time = staticmethod(_time)
+
+
+class LoopClock:
+    """The machine's clock for records, and for waiting that of an event loop, which is not always the machine's.
+
+    uvloop's goes on while a laptop sleeps; moments that were taken elsewhere would then all lie in its past.
+    """
+
+    __slots__ = ("monotonic",)
+
+    def __init__(self, loop_time: Callable[[], float]) -> None:
+        self.monotonic = loop_time
+
     time = staticmethod(_time)
 
 

@@ -1,5 +1,6 @@
 """Why a connection could not be made, in the operating system's words."""
 
+import errno
 import os
 import re
 
@@ -14,5 +15,7 @@ def why_unreached(error: OSError) -> str:
     numbers = dict.fromkeys(re.findall(r"\[Errno (\d+)\]", str(error)))
     if numbers:
         return ", ".join(os.strerror(int(number)).lower() for number in numbers)
+    if isinstance(error, ConnectionResetError) and not error.args:  # an event loop's, where TLS was to begin
+        return os.strerror(errno.ECONNRESET).lower()
     said = error.strerror or str(error)
     return said[:1].lower() + said[1:]

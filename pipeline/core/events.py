@@ -37,6 +37,8 @@ class BatchStarted(Event):
     """How many jobs this run may submit."""
     slots: int | None = None
     """Allowed slots at the start; None where nobody said."""
+    loop: str = ""
+    """The library whose event loop it runs on, `asyncio` or `uvloop`; empty where nobody said."""
 
 
 class BatchPriced(Event):

@@ -169,7 +169,8 @@ class Batch:
         queued = await self._ledger.submit_queue_size(settings.select)
         to_submit = queued if settings.limit is None else min(queued, settings.limit)
         slots = self._crew.account.slots.limit
-        self._desk.tell(BatchStarted(self._desk.now(), counts, to_submit, slots))
+        loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+        self._desk.tell(BatchStarted(self._desk.now(), counts, to_submit, slots, loop))
 
     async def _until_over(self, producing: "asyncio.Task[None]") -> None:
         """Wait for the last job to end, or for a stop and its grace."""

@@ -8,6 +8,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_SHORTEST = 0.001
+"""Seconds of a timer. Loops wait for whole milliseconds, and uvloop's rounds to the nearest: woken half of one early,
+we would be asked to wait for nothing, again and again, until it is time."""
+
 
 class DueQueue(Generic[T]):
     """Items that become available at their time; times are those of the event loop.
@@ -82,17 +86,17 @@ class DueQueue(Generic[T]):
             at = self._next_at
             if at > now:
                 if self._timer is None or at < self._timer_at:
-                    self._look_at(at, loop)
+                    self._look_at(at, now, loop)
                 return
             waiter = self._waiters.popleft()
             if not waiter.done():  # or it was cancelled and has not noticed yet
                 waiter.set_result(None)
                 self._ready.append(self._taken(now))
 
-    def _look_at(self, at: float, loop: asyncio.AbstractEventLoop) -> None:
+    def _look_at(self, at: float, now: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._timer_at = loop.call_at(at, self._due), at
+        self._timer, self._timer_at = loop.call_at(max(at, now + _SHORTEST), self._due), at
 
     def _due(self) -> None:
         self._timer = None

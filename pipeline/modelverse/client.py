@@ -298,6 +298,8 @@ def _detail(exc: Exception) -> str:
     """What the library says; of a connection that was not made, where to and the operating system's reason alone."""
     if isinstance(exc, aiohttp.ClientConnectorError) and not isinstance(exc, aiohttp.ClientSSLError):
         return f"{exc.host}:{exc.port}: {why_unreached(exc.os_error)}"
+    if type(exc) is aiohttp.ClientOSError and exc.errno is None:  # the library names no reason, but the whole URL
+        return "the request was still being sent"
     return str(exc)
 
 

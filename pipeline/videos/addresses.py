@@ -33,7 +33,7 @@ def checked_address(text: str) -> URL:
         raise _bad_url(origin.split("//")[0], "result URL carries a user name or password, which we never send")
     try:
         address = URL(origin + _NOT_SENDABLE.sub(_percent_encoded, rest), encoded=True)
-        reachable = not _NOT_SENDABLE.search(origin) and bool(address.raw_host) and address.port != 0
+        reachable = not _NOT_SENDABLE.search(origin) and bool(address.host) and address.port != 0
     except ValueError as exc:
         raise _bad_url(text, "is not a well-formed URL") from exc
     if not reachable:

@@ -11,7 +11,9 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from typing import IO, Any
 
@@ -114,34 +116,52 @@ async def carry_out(command: str, variables: Mapping[str, str], told: bytes, lim
     """
     with _file_of(told) as stdin, _Tail() as tail:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *("/bin/sh", "-c", command),
-                stdin=stdin,
-                stdout=tail.entrance,
-                stderr=tail.entrance,
-                env=environment(variables),
-                start_new_session=True,
-            )
+            shell = _shell(command, environment(variables), stdin, tail.entrance)
         except (OSError, ValueError) as error:
             return f"it cannot be started: {getattr(error, 'strerror', None) or error}"
         tail.listen()
+        ended = _end_of(shell)
         try:
-            async with asyncio.timeout(limit):
-                code = await process.wait()
-        except TimeoutError:
-            return _with(f"it was killed after {limit:g} s", tail)
+            await asyncio.wait({ended}, timeout=limit)
         finally:
-            await _end(process)
-        return None if code == 0 else _with(_said(code), tail)
+            in_time = ended.done()
+            await _kill(shell, ended)
+        if not in_time:
+            return _with(f"it was killed after {limit:g} s", tail)
+        return None if ended.result() == 0 else _with(_said(ended.result()), tail)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+def _shell(command: str, environ: Mapping[str, str], stdin: IO[bytes], output: int) -> subprocess.Popen[bytes]:
+    """Begin the command. Not through the event loop, for every loop has rules of its own for what a process inherits:
+    uvloop's leave it our open files, and signals that we were told to ignore."""
+    return subprocess.Popen(  # noqa: S603 - the command is the user's own
+        ("/bin/sh", "-c", command), stdin=stdin, stdout=output, stderr=output, env=environ, start_new_session=True
+    )
+
+
+def _end_of(shell: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """The exit code, once it has ended; a thread of its own waits for that."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def wait() -> None:
+        code = shell.wait()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, code)
+
+    def tell(code: int) -> None:
+        if not ended.done():
+            ended.set_result(code)
+
+    threading.Thread(target=wait, name="hook", daemon=True).start()
+    return ended
+
+
+async def _kill(shell: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> None:
     """Kill what is left of the group, and see the shell gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode is None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _REAPED_IN)
+        os.killpg(shell.pid, signal.SIGKILL)
+    await asyncio.wait({ended}, timeout=_REAPED_IN)
 
 
 def _said(code: int) -> str:

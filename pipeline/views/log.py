@@ -114,7 +114,8 @@ def sentence(event: Event) -> str:
             more = ", …" if event.count > len(event.job_ids) else ""
             return f"{left} left as enrolled ({', '.join(event.job_ids)}{more})"
         case BatchStarted():
-            return f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit"
+            loop = "" if event.loop in {"", "asyncio"} else f", on {event.loop}"
+            return f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit{loop}"
         case BatchPriced():
             return f"{many(sum(event.quotes.values()), 'job')} to submit are priced"
         case BatchEnded():
@@ -188,7 +189,8 @@ def _facts(event: Event) -> tuple[str, dict[str, Any]]:
         case RowsKept():
             return "rows_kept", {"count": event.count, "job_ids": list(event.job_ids)}
         case BatchStarted():
-            return "batch_started", {"counts": dict(event.counts), "to_submit": event.to_submit, "slots": event.slots}
+            facts = {"counts": dict(event.counts), "to_submit": event.to_submit, "slots": event.slots}
+            return "batch_started", facts | {"loop": event.loop}
         case BatchPriced():
             return "batch_priced", priced_facts(event)
         case BatchEnded():

@@ -10,7 +10,10 @@ import pytest
 from pipeline.cli import cli
 from pipeline.ledger import Ledger
 
-HEAVY = ("aiohttp", "rich", "jinja2", "av", "PIL", "pipeline.engine.batch", "pipeline.modelverse", "pipeline.videos")
+HEAVY = (
+    *("aiohttp", "uvloop", "rich", "jinja2", "av", "PIL"),
+    *("pipeline.engine.batch", "pipeline.modelverse", "pipeline.videos"),
+)
 SLOW = (
     "asyncio",
     "concurrent.futures",

@@ -17,6 +17,8 @@ from typing import IO, Any
 import pytest
 import yaml
 
+from tests.conftest import loops_of
+
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "pipeline")
 TEST_BUILD = (sys.executable, "-m", "tests.process.crashing")
@@ -165,7 +167,7 @@ def reveals(content: bytes, secret: str) -> bool:
 class Lab:
     """An empty folder to work in. At its end, nothing that was written holds the key, a traceback or an escape."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, event_loop: str = "standard") -> None:
         self.path = path
         self.secret = SECRET
         self.environment = {
@@ -175,6 +177,7 @@ class Lab:
             "PYTHONWARNINGS": "error",
             "NO_PROXY": "*",
             "MODELVERSE_API_KEY": SECRET,
+            "PIPELINE_EVENT_LOOP": event_loop,
         }
         self._processes: list[Process] = []
         self._outputs: list[bytes] = []
@@ -256,10 +259,19 @@ class Lab:
             assert not file.is_file() or not reveals(file.read_bytes(), self.secret), file
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Commands run on Python's own event loop, and on uvloop where a test says that the loop has a part in it."""
+    if "lab" in metafunc.fixturenames:
+        names = loops_of(metafunc.config, metafunc.definition)
+        settings = {"asyncio": "standard", "uvloop": "auto"}
+        ids = [pytest.HIDDEN_PARAM] if len(names) == 1 else names
+        metafunc.parametrize("lab", [settings[name] for name in names], ids=ids, indirect=True)
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A place to run commands in."""
-    made = Lab(tmp_path)
+    made = Lab(tmp_path, request.param)
     try:
         yield made
     finally:

@@ -76,6 +76,7 @@ def alive(pid: int) -> bool:
 # -- all of it ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_loops
 def test_everything_happens_when_everything_is_asked_for(lab: Any, webhook: Any) -> None:
     """Every job and the end are told of, each video has its sidecar, the metrics are whole, nobody sees the key."""
     host, got = webhook

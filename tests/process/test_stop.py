@@ -38,6 +38,7 @@ def test_a_run_ends_in_good_order_when_it_is_asked_to(lab: Any, number: signal.S
     assert sorted(line["attempts"] for line in lab.results()) == [1] * 5
 
 
+@pytest.mark.both_loops
 @pytest.mark.parametrize(
     ("first", "second"),
     [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)],
@@ -59,6 +60,7 @@ def test_a_run_ends_at_once_when_it_is_told_twice(lab: Any, first: signal.Signal
     assert "three" not in emulator.bought()
 
 
+@pytest.mark.both_loops
 def test_a_rehearsal_goes_on_when_it_was_killed(lab: Any) -> None:
     """The emulator inside dies with the run and comes back with every task."""
     scenario = lab.path / "calm.yaml"

@@ -120,6 +120,7 @@ def test_the_live_view_fits_when_the_window_is_dragged_smaller(lab: Any) -> None
     assert terminal.end() == 0
 
 
+@pytest.mark.both_loops
 def test_the_screen_is_left_in_order_when_a_person_is_impatient(lab: Any) -> None:
     """Ctrl-C: the view says that it stops, then the summary says what is left and what to type."""
     lab.emulator(speed=5)

@@ -18,6 +18,7 @@ REASONS = {
     ),
     "a name": (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "name or service not known"),
     "words alone": (OSError("The host said no"), "the host said no"),
+    "a reset without words": (ConnectionResetError(), "connection reset by peer"),
     "nothing": (OSError(), ""),
 }
 

@@ -1,6 +1,9 @@
 """Due times: what comes out, when, and in which order."""
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from pipeline.engine.due import DueQueue
 from tests.engine.virtual import play
@@ -120,3 +123,22 @@ def test_what_was_due_first_goes_first_when_nobody_was_free_to_take_it() -> None
         return await taking
 
     assert play(story()) == [(0.0, "first"), (2.0, "second"), (4.0, "third")]
+
+
+@pytest.mark.both_loops
+async def test_nobody_turns_in_circles_when_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that counts whole milliseconds needs two timers at most, and nothing comes before its time."""
+    loop, due = asyncio.get_running_loop(), DueQueue[str]()
+    call_at, timers = loop.call_at, []
+
+    def counted(when: float, *callback: Any, **context: Any) -> asyncio.TimerHandle:
+        timers.append(when)
+        return call_at(when, *callback, **context)
+
+    monkeypatch.setattr(loop, "call_at", counted)
+    for tenths in range(10):
+        at = loop.time() + 0.002 + tenths / 10_000
+        due.put("item", at)
+        await due.get()
+        assert loop.time() >= at
+    assert len(timers) <= 20

@@ -48,6 +48,7 @@ def test_only_unsendable_characters_are_encoded_when_the_url_has_some():
         "http://user:secret@host/x",
         "http://host\\@evil/x",
         "http://höst/x",
+        "http://xn--zzzz/x",
         "http://host/a\r\nX: 1",
         "http://host/\x00",
         "http://host/\x7f",

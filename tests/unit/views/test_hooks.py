@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -168,6 +169,25 @@ async def test_a_command_is_killed_when_whoever_waits_is_cancelled(tmp_path: Pat
 async def test_a_command_that_cannot_start_is_told_when_it_is_too_long() -> None:
     """The system's refusal is an answer like others."""
     assert (await carried("#" * 3_000_000) or "").startswith("it cannot be started: ")
+
+
+@pytest.mark.both_loops
+async def test_a_command_inherits_the_same_when_the_loop_is_another(tmp_path: Path) -> None:
+    """None of our open files, and signals that we were told to ignore stay ignored: by `nohup`, say."""
+    told = tmp_path / "told"
+    command = f"ls /proc/$$/fd > {told}; grep SigIgn /proc/$$/status >> {told}"
+    ours = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(ours, True)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert await carry_out(command, {}, b"", 20) is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        os.close(ours)
+    *open_files, ignored = told.read_text().splitlines()
+    assert {"0", "1", "2"} <= set(open_files)
+    assert str(ours) not in open_files
+    assert int(ignored.split()[1], 16) & 1 << signal.SIGHUP - 1
 
 
 async def test_no_descriptor_is_left_when_commands_have_ended() -> None:

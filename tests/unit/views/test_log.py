@@ -35,6 +35,7 @@ FAILED = JobMoved(1.5, JOB, JobState.FAILED, 2, "t1", Outcome(JobState.FAILED, (
 UNKNOWN = JobMoved(1.5, JOB, JobState.UNKNOWN, 1, None, Outcome(JobState.UNKNOWN, (), FAILURE))
 RUNNING = JobMoved(1.5, JOB, JobState.RUNNING, 1, "t1")
 STARTED = BatchStarted(1.5, {JobState.QUEUED: 2}, 1)
+FASTER = BatchStarted(1.5, {JobState.QUEUED: 2}, 1, loop="uvloop")
 CALL = CallFailed(1.5, "submit", "wave", "rate_limit", "slow down", 2.0)
 QUOTE = Quote("m", "m", currency="CNY", expected=900_000, worst=1_440_000)
 PRICED = BatchPriced(1.5, {QUOTE: 2, Quote("n", "n"): 1}, (), 12.0)
@@ -86,6 +87,7 @@ ALL = [
         "1,200 rows changed and were left as enrolled (a, b, …)",
     ),
     (STARTED, Level.EVERYTHING, "batch_started", "started: 0 done, 2 queued; 1 to submit"),
+    (FASTER, Level.EVERYTHING, "batch_started", "started: 0 done, 2 queued; 1 to submit, on uvloop"),
     (PRICED, Level.EVERYTHING, "batch_priced", "3 jobs to submit are priced"),
     (
         ExtraFailed(1.5, "notify", "the webhook answers 500"),

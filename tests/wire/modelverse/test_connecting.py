@@ -12,6 +12,8 @@ from pipeline.core.jobs import Task
 from tests.wire.modelverse.parts import BODY, JOB, client_at, client_of, task_of
 from tests.wire.servers import ScriptedServer, hang
 
+pytestmark = pytest.mark.both_loops
+
 
 async def test_a_submit_is_transient_when_the_connection_is_refused() -> None:
     """Where nobody listens nothing was sent; the message has the place and the system's reason, and nothing else."""

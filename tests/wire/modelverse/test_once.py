@@ -1,6 +1,7 @@
 """The paid request leaves once per attempt, whatever becomes of the connection."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -8,6 +9,8 @@ from pipeline.core.body import Body
 from pipeline.core.errors import AmbiguousError, RejectedError, TransientError
 from tests.wire.modelverse.parts import ACCEPTED, BODY, JOB, RUNNING, client_of, task_of
 from tests.wire.servers import Connection, ScriptedServer, Step, dribble, drop, hang, raw, reply, reset
+
+pytestmark = pytest.mark.both_loops
 
 
 @pytest.mark.parametrize("broken", [drop, reset], ids=["closed", "reset"])
@@ -18,6 +21,20 @@ async def test_one_post_leaves_when_the_server_takes_it_and_drops_the_connection
             await client.submit(JOB, BODY)
         assert caught.value.code == "connection_lost"
         assert (server.count("POST"), server.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("bytes_of_body", [2, 15_000_000])
+@pytest.mark.parametrize("broken", [drop, reset], ids=["closed", "reset"])
+async def test_a_submit_is_ambiguous_when_the_connection_breaks_while_it_is_being_sent(
+    broken: Step, bytes_of_body: int
+) -> None:
+    """Whoever took a part of the request may have taken the whole; what is told names a reason and no URL."""
+    async with ScriptedServer([broken], read_bodies=False) as server, client_of(server) as client:
+        with pytest.raises(AmbiguousError) as caught:
+            await client.submit(JOB, Body.of(b"x" * bytes_of_body))
+        assert caught.value.code == "connection_lost"
+        assert not re.search(r"None|http", str(caught.value))
+        assert server.count("POST") == 1
 
 
 async def test_each_attempt_is_one_post_when_the_server_closes_after_its_answer() -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from pipeline.core.errors import InterruptedDownloadError, UnusableResultError
 
+pytestmark = pytest.mark.both_loops
+
 SIZE = 2_500_000
 CUT = 1_700_000
 

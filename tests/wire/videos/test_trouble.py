@@ -91,6 +91,7 @@ async def test_redirect_without_a_target_is_an_interruption_when_it_comes(host, 
         await store.fetch(f"{host.url}/a", "a.mp4")
 
 
+@pytest.mark.both_loops
 @pytest.mark.parametrize("url", ["http://a..b/x", "http://" + "a" * 64 + ".example/x", "http://exa mple/x"])
 async def test_url_is_refused_when_its_host_name_is_impossible(store, url):
     """A name that no resolver can be asked for is a bad URL, not a crash."""
@@ -99,6 +100,7 @@ async def test_url_is_refused_when_its_host_name_is_impossible(store, url):
     assert caught.value.code == "bad_url"
 
 
+@pytest.mark.both_loops
 async def test_download_is_interrupted_when_nobody_listens(store):
     """A refused connection may work later."""
     with socket.socket() as free:
@@ -110,6 +112,7 @@ async def test_download_is_interrupted_when_nobody_listens(store):
     assert str(caught.value).endswith(" could not be reached: connection refused")
 
 
+@pytest.mark.both_loops
 async def test_download_is_interrupted_when_the_host_speaks_no_tls(store):
     """A failed handshake may be a passing fault of the host."""
 
@@ -154,6 +157,7 @@ async def test_download_is_interrupted_when_the_answer_is_not_http(host, store, 
     assert caught.value.message.isprintable()
 
 
+@pytest.mark.both_loops
 async def test_download_is_interrupted_when_the_connection_is_reset_midway(host, store, video, part_bytes):
     """A reset keeps what had arrived before it."""
 

@@ -1,0 +1,42 @@
+"""The event loop of a real command."""
+
+import json
+from typing import Any
+
+import pytest
+
+BROKEN = {"absent": "raise ImportError", "broken": "1 / 0", "old": "__version__ = '0.22.1'"}
+
+
+def loop_told(log: str) -> str:
+    """On what the run says that it runs."""
+    return next(event["loop"] for event in map(json.loads, log.splitlines()) if event["event"] == "batch_started")
+
+
+@pytest.mark.both_loops
+def test_a_batch_is_the_same_when_it_runs_on_either_loop(lab: Any, request: pytest.FixtureRequest) -> None:
+    """Run, again, and collect: videos, results and exit codes are the same, and the log names the loop."""
+    emulator = lab.emulator()
+    manifest = lab.manifest("one", "two", "a forbidden emblem", limit=2)
+    first = lab.run("run", manifest, "--log-format", "json")
+    assert (first.code, len(lab.results())) == (0, 2)
+    again = lab.run("run", manifest, "--limit", "9", "--log-format", "json")
+    assert (again.code, len(lab.results())) == (1, 3)
+    collected = lab.run("collect", "outputs/shots", "-v")
+    assert collected.code == 1
+    assert sum(emulator.bought().values()) == 2
+    wanted = "uvloop" if "uvloop" in request.node.name else "asyncio"
+    assert {loop_told(first.err), loop_told(again.err)} == {wanted}
+    assert ("to submit, on uvloop" in collected.err) is (wanted == "uvloop")
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_run_goes_on_without_a_word_when_its_uvloop_is_of_no_use(lab: Any, content: str) -> None:
+    """What is only there to be faster keeps nobody from their videos."""
+    lab.emulator()
+    (lab.path / "uvloop.py").write_text(content)
+    path = f"{lab.path}:{lab.environment['PYTHONPATH']}"
+    ended = lab.run("run", lab.manifest("one"), "--log-format", "json", PIPELINE_EVENT_LOOP="auto", PYTHONPATH=path)
+    assert ended.code == 0
+    assert loop_told(ended.err) == "asyncio"
+    assert "uvloop" not in ended.err + ended.out
