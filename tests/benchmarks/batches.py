@@ -204,6 +204,7 @@ def run_again(manifest: Path, folder: Path) -> float:
             **os.environ,
             "MODELVERSE_API_KEY": "benchmark",
             "MODELVERSE_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
+            "PIPELINE_EVENT_LOOP": "standard",
         }
         try:
             cost = measured(pipeline("run", str(manifest), "-o", str(folder), "-q"), environ=environ)

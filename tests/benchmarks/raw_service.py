@@ -28,11 +28,11 @@ class RawService:
         self._asked("reset")
 
     def environ(self, **more: str) -> Mapping[str, str]:
-        """The environment of a `pipeline` command that works for this service; compiled modules are kept, as installed
-        programs keep theirs."""
+        """The environment of a `pipeline` command that works for this service, on Python's own event loop as its peers
+        do; compiled modules are kept, as installed programs keep theirs."""
         plain = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         own = {"MODELVERSE_ENDPOINT": self.base_url, "MODELVERSE_API_KEY": "benchmark-key-0123456789abcdef"}
-        return plain | own | {"PYTHONHASHSEED": "0"} | more
+        return plain | own | {"PYTHONHASHSEED": "0", "PIPELINE_EVENT_LOOP": "standard"} | more
 
     def _asked(self, what: str) -> Any:
         with urllib.request.urlopen(f"{self.base_url}/{what}") as answer:
