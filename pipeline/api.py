@@ -172,8 +172,11 @@ class Run:
         # The slowest import, which a command has begun beside all this, is waited for as late as can be.
         from pipeline.modelverse.client import ModelVerseClient
         from pipeline.videos import LocalVideoStore
+        from pipeline.videos.names import OwnResolver
 
-        client = ModelVerseClient(settings.service, api_key, traits_for=_traits_by(catalog))
+        names = OwnResolver("service-names")  # a name server that does not answer must not hold up a stop
+        stack.push_async_callback(names.close)
+        client = ModelVerseClient(settings.service, api_key, traits_for=_traits_by(catalog), resolver=names)
         service = await stack.enter_async_context(client)
         store = await stack.enter_async_context(LocalVideoStore(self.folder, settings.fetch))
         batch = Batch(

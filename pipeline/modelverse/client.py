@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -57,9 +57,10 @@ def no_traits(_job: Job) -> Traits:
 class ModelVerseClient:
     """The remote service (`core.ports.Service`), to be used as an async context manager.
 
-    `traits_for` tells what a job's model wants beside its fields. Every error is a `ServiceError`; none of them, and no
-    repr, shows the key. The environment's proxies and `.netrc` are not consulted, and redirects are not followed: the
-    key goes to the endpoint or nowhere.
+    `traits_for` tells what a job's model wants beside its fields, `resolver` the addresses of a host (whoever brings it
+    closes it); without one they are asked for in the event loop's threads, which its end waits for. Every error is a
+    `ServiceError`; none of them, and no repr, shows the key. The environment's proxies and `.netrc` are not consulted,
+    and redirects are not followed: the key goes to the endpoint or nowhere.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class ModelVerseClient:
         clock: Clock = _MACHINE_CLOCK,
         traits_for: Callable[[Job], Traits] = no_traits,
         pictures: Pictures | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._traits_for = traits_for
         self._pictures = pictures or Pictures()
+        self._resolver = resolver
         self._authorization = f"Bearer {api_key}" if settings.auth_scheme == "bearer" else api_key
         self._hide = _hiding(api_key)
         self._sessions: dict[Call, aiohttp.ClientSession] = {}
@@ -91,9 +94,12 @@ class ModelVerseClient:
     async def __aenter__(self) -> Self:
         # A pooled connection may be closed by the server in the moment in which a paid request leaves, and then nobody
         # knows whether it arrived. A fresh one fails before anything is sent; it costs a handshake for each video.
-        self._sessions[Call.SUBMIT] = self._session(Call.SUBMIT, aiohttp.TCPConnector(limit=0, force_close=True))
+        names = self._resolver
+        self._sessions[Call.SUBMIT] = self._session(
+            Call.SUBMIT, aiohttp.TCPConnector(limit=0, force_close=True, resolver=names)
+        )
         self._sessions[Call.STATUS] = self._session(
-            Call.STATUS, aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE)
+            Call.STATUS, aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, resolver=names)
         )
         return self
 

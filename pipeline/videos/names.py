@@ -1,7 +1,8 @@
-"""Host names become addresses in threads of the downloads' own.
+"""Host names become addresses in threads of their own, those of result hosts and that of the service each in theirs.
 
 The library would ask in the event loop's default threads, which are few: a handful of result hosts whose names nobody
-answers for would then hold up the questions and submits that need a name as well.
+answers for would then hold up the questions and submits that need a name as well. And the end of a loop waits for its
+threads, so that a name server that does not answer would hold up every stop.
 """
 
 import socket
@@ -16,8 +17,8 @@ _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 class OwnResolver(AbstractResolver):
     """The system's resolver. Errors are the system's: `socket.gaierror`, an `OSError`."""
 
-    def __init__(self) -> None:
-        self._threads = OwnThreads("video-names")
+    def __init__(self, threads: str) -> None:
+        self._threads = OwnThreads(threads)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

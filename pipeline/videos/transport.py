@@ -147,7 +147,7 @@ class Transport:
         """Seconds for a request and the whole head of its answer."""
         self._ceilings = Ceilings()
         self._session: aiohttp.ClientSession | None = None
-        self._resolver = OwnResolver()
+        self._resolver = OwnResolver("video-names")
 
     def open(self) -> None:
         """Make the session; needs a running event loop."""

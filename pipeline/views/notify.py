@@ -64,7 +64,9 @@ async def post(url: str, end: RunEnd, seconds: float = WEBHOOK_SECONDS) -> None:
     from pipeline.videos.names import OwnResolver
 
     headers = {"Content-Type": "application/json", "User-Agent": f"video-batch-pipeline/{__version__}"}
-    resolver = OwnResolver()  # the loop's own threads are waited for at exit, however long a name server is silent
+    resolver = OwnResolver(
+        "webhook-names"
+    )  # the loop's own threads are waited for at exit, however long a name server is silent
     connector = aiohttp.TCPConnector(resolver=resolver)
     try:
         async with aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False) as session:

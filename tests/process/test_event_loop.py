@@ -1,6 +1,8 @@
 """The event loop of a real command."""
 
 import json
+import signal
+import time
 from typing import Any
 
 import pytest
@@ -40,3 +42,33 @@ def test_a_run_goes_on_without_a_word_when_its_uvloop_is_of_no_use(lab: Any, con
     assert ended.code == 0
     assert loop_told(ended.err) == "asyncio"
     assert "uvloop" not in ended.err + ended.out
+
+
+NOBODY_ANSWERS = """
+import socket, threading
+ask = socket.getaddrinfo
+def never(host, *args, **kwargs):
+    if host == "modelverse.invalid":
+        threading.Event().wait(600)
+    return ask(host, *args, **kwargs)
+socket.getaddrinfo = never
+"""
+
+
+@pytest.mark.both_loops
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+def test_a_run_ends_in_time_when_no_name_server_answers(lab: Any, times: int) -> None:
+    """A stop waits for its grace, and for no thread that asks for the address of the service."""
+    (lab.path / "sitecustomize.py").write_text(NOBODY_ANSWERS)
+    lab.environment["PYTHONPATH"] = f"{lab.path}:{lab.environment['PYTHONPATH']}"
+    lab.environment["MODELVERSE_ENDPOINT"] = "http://modelverse.invalid"
+    manifest = lab.manifest("one", grace=1.0 if times == 1 else 60.0)
+    process = lab.start("run", manifest, "--log-format", "json")
+    assert process.wait_for(lambda event: event.get("state") == "submitting")
+    asked_at = time.monotonic()
+    process.send(signal.SIGTERM)
+    if times == 2:
+        assert process.wait_for(lambda event: event["event"] == "stopping")
+        process.send(signal.SIGTERM)
+    assert process.wait() == 5  # nobody knows, from outside, how far the request had come
+    assert time.monotonic() - asked_at < 5

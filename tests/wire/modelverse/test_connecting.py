@@ -9,7 +9,10 @@ import pytest
 
 from pipeline.core.errors import FatalError, Scope, TransientError
 from pipeline.core.jobs import Task
-from tests.wire.modelverse.parts import BODY, JOB, client_at, client_of, task_of
+from pipeline.modelverse.client import ModelVerseClient
+from pipeline.settings import ServiceSettings
+from pipeline.videos.names import OwnResolver
+from tests.wire.modelverse.parts import BODY, JOB, KEY, client_at, client_of, task_of
 from tests.wire.servers import ScriptedServer, hang
 
 pytestmark = pytest.mark.both_loops
@@ -100,3 +103,19 @@ async def test_the_endpoint_ends_the_run_when_it_cannot_be_a_host(endpoint: str)
         assert caught.value.code == "bad_endpoint"
         with pytest.raises(TransientError):
             await client.status(Task("t-1", endpoint))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "code"), [("http://service.invalid", "dns_failed"), ("http://a..b", "bad_endpoint")]
+)
+async def test_an_error_is_the_same_when_names_have_threads_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, code: str
+) -> None:
+    """A run asks for the addresses of the service so, and the event loop has no part in it."""
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", None)
+    names = OwnResolver("names")
+    async with ModelVerseClient(ServiceSettings(endpoint=endpoint), KEY, resolver=names) as client:
+        with pytest.raises((FatalError, TransientError)) as caught:
+            await client.submit(JOB, BODY)
+    await names.close()
+    assert caught.value.code == code
