@@ -1,12 +1,16 @@
 """Which event loop a command runs on."""
 
+import re
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import uvloop
 
-from pipeline.event_loop import loop_factory
+from pipeline.event_loop import TRUSTED, loop_factory
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def named(version: str | None) -> ModuleType:
@@ -46,3 +50,10 @@ def test_the_own_loop_is_taken_when_uvloop_cannot_be_trusted(
     """An answer that meets the wrong request would be somebody's money: no other version carries paid requests."""
     monkeypatch.setitem(sys.modules, "uvloop", found)
     assert loop_factory("auto") is None
+
+
+def test_the_extra_brings_a_version_that_is_used_when_it_is_installed() -> None:
+    """What is installed to be faster is not left aside."""
+    floor = re.search(r'"uvloop>=(\d+)\.(\d+);', PROJECT.read_text())
+    assert floor
+    assert (int(floor[1]), int(floor[2])) == TRUSTED
