@@ -45,7 +45,7 @@ class DueQueue(Generic[T]):
             if at <= now:  # nobody waits for it, or would have it
                 return self._taken(now)[2]
             if self._timer is None or at < self._timer_at:
-                self._look_at(at, loop)
+                self._look_at(at, now, loop)
         waiter = loop.create_future()
         self._waiters.append(waiter)
         try:
