@@ -42,7 +42,7 @@ def test_a_job_waits_for_a_decision_when_its_answer_died_with_the_process(
 
 def test_a_video_goes_on_at_the_same_byte_when_the_process_died_in_the_middle(lab: Any) -> None:
     """What a killed run has downloaded is not downloaded again, and the joined file is the host's."""
-    video = make_video(3_000_000)
+    video = make_video(6_000_000)  # a block may be nearly two megabytes: uvloop brings much at once
     with Double(honest(video)) as double:
         lab.environment["MODELVERSE_ENDPOINT"] = double.url
         command = ("run", lab.manifest("wave"))
