@@ -4,6 +4,7 @@ store.py      the story of a fetch, and `verify`
 transport.py  one GET, redirects followed by hand, foreign errors translated
 refusals.py   what an answer that is no file means (pure)
 addresses.py  which URLs we open, and how they go out verbatim (pure)
+dates.py      the dates that hosts send (pure)
 ranges.py     when to resume, and whether an answer may be joined to what is here (pure)
 kinds.py      known first bytes, and the MP4 box walk (pure)
 part.py       the bytes on their way to the disk: one block gathered, one in flight

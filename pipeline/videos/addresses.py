@@ -46,7 +46,11 @@ def redirect_address(base: URL, location: str) -> URL:
     location = _STRAY_BYTE.sub(lambda stray: f"%{ord(stray[0]) - 0xDC00:02X}", location)
     if _SCHEME.match(location):
         return checked_address(location)
-    return checked_address(urljoin(str(base), location))
+    try:
+        joined = urljoin(str(base), location)
+    except ValueError as exc:
+        raise _bad_url(location, "is not a place that a redirect can lead to") from exc
+    return checked_address(joined)
 
 
 def same_object(one: str, other: str) -> bool:

@@ -6,14 +6,15 @@ changed under the same ETag and length; its first bytes are still checked, and i
 """
 
 import re
-from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from msgspec import Struct
 
 from pipeline.videos.addresses import same_object
+from pipeline.videos.dates import moment_of
 
 _CONTENT_RANGE = re.compile(r"bytes[ \t]+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE)
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{1,1000}"')
 
 
@@ -96,6 +97,11 @@ def parse_content_range(text: str | None) -> ContentRange | None:
     return ContentRange(first, last, total)
 
 
+def parse_length(text: str | None) -> int | None:
+    """The value of a Content-Length header in bytes, or None where it is missing or no number that a file can have."""
+    return int(text) if text and _LENGTH.fullmatch(text.strip()) else None
+
+
 def usable_etag(text: str | None) -> str | None:
     """The ETag if it is one that can be sent back, else None."""
     return text if text and _ETAG.fullmatch(text) else None
@@ -103,13 +109,7 @@ def usable_etag(text: str | None) -> str | None:
 
 def usable_date(text: str | None) -> str | None:
     """The Last-Modified date, verbatim, if it is one, else None."""
-    if not text or len(text) > 100 or not (text.isascii() and text.isprintable()):
-        return None
-    try:
-        parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return text
+    return text if text and moment_of(text) else None
 
 
 def range_headers(kept: Kept, url: str) -> dict[str, str]:

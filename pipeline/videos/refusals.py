@@ -1,10 +1,9 @@
 """What an answer means that brings no file. Pure."""
 
 import re
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from pipeline.core.errors import DownloadError, InterruptedDownloadError, LinkExpiredError
+from pipeline.videos.dates import moment_of
 
 _LATER = frozenset({202, 408, 425, 429})
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
@@ -27,8 +26,5 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):
         return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-        return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
+    moment = moment_of(text)
+    return None if moment is None else max(0.0, moment.timestamp() - now)

@@ -22,7 +22,7 @@ from pipeline.settings import FetchSettings
 from pipeline.videos.addresses import redirect_address
 from pipeline.videos.kinds import excerpt
 from pipeline.videos.names import OwnResolver
-from pipeline.videos.ranges import Head, parse_content_range, usable_date, usable_etag
+from pipeline.videos.ranges import Head, parse_content_range, parse_length, usable_date, usable_etag
 from pipeline.videos.refusals import refused, retry_after_seconds
 
 SLOWEST_BYTES_PER_SECOND = 1024
@@ -242,7 +242,7 @@ def _head(response: aiohttp.ClientResponse) -> Head:
         status=response.status,
         etag=usable_etag(headers.get("ETag")),
         last_modified=usable_date(headers.get("Last-Modified")),
-        content_length=response.content_length,
+        content_length=parse_length(headers.get(hdrs.CONTENT_LENGTH)),
         content_range=parse_content_range(headers.get("Content-Range")),
     )
 

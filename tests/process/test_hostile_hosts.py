@@ -46,6 +46,9 @@ HOSTILE = {
     "redirect to a file": Hostile(
         redirect("file:///etc/hostname"), "bad_url", "'file:///etc/hostname' is not an http or https URL with a host"
     ),
+    "redirect to half an address": Hostile(
+        redirect("//[::1"), "bad_url", "'//[::1' is not a place that a redirect can lead to"
+    ),
     "ten gigabytes": Hostile(
         cut(VIDEO, len(VIDEO), announced=10**10), "too_large", "larger than the limit of 4000000000 bytes"
     ),

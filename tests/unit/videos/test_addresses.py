@@ -55,6 +55,8 @@ def test_only_unsendable_characters_are_encoded_when_the_url_has_some():
         " http://host/x",
         "http://host/\ud800",
         "http://ho st/x",
+        "http://xn--a/v.mp4",
+        "http://xn--/v.mp4",
         "http://host/" + "a" * 32_768,
         None,
         7,
@@ -80,6 +82,33 @@ def test_url_is_accepted_when_it_is_as_long_as_allowed():
     """The limit itself is allowed; one more is refused above."""
     url = "http://host/".ljust(32_768, "a")
     assert checked_address(url).raw_path == url[11:]
+
+
+_PIECES = st.sampled_from(
+    ["http:", "//", "/", "[", "]", "::1", "xn--a", "xn--", ".", "@", ":", "℀", "%", "1", "\udcff"]
+)
+_ADDRESSES = st.lists(_PIECES | st.text(max_size=3), max_size=8).map("".join)
+
+
+@given(_ADDRESSES)
+def test_redirect_is_a_url_that_can_be_used_or_a_known_error_when_it_is_junk(location):
+    """Wherever a host sends us, the address has a host that can be named, or the redirect is refused in words."""
+    try:
+        address = redirect_address(URL("https://host/a/file?x=1", encoded=True), location)
+    except UnusableResultError as error:
+        assert error.code == "bad_url"  # noqa: PT017 -- most of the junk is refused, some of it leads somewhere
+    else:
+        assert address.host
+        assert str(address)
+
+
+@pytest.mark.parametrize("location", ["//[::1", "//]/", "//℀.com", "//xn--a/v.mp4", "http://xn--a/v.mp4"])
+def test_redirect_is_refused_when_its_host_cannot_be_read(location):
+    """Half an address, or a name that nobody can have, is the host's mistake and not the run's."""
+    with pytest.raises(UnusableResultError) as caught:
+        redirect_address(URL("https://host/a"), location)
+    assert caught.value.code == "bad_url"
+    assert location in caught.value.message
 
 
 @given(st.text())

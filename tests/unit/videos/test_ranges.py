@@ -14,10 +14,12 @@ from pipeline.videos.ranges import (
     Validator,
     decide,
     parse_content_range,
+    parse_length,
     range_headers,
     usable_date,
     usable_etag,
 )
+from pipeline.videos.refusals import retry_after_seconds
 
 URL = "https://cdn.example/o/1.mp4?sig=a"
 SIGNED_AGAIN = "https://cdn.example/o/1.mp4?sig=b"
@@ -159,8 +161,18 @@ def test_content_range_is_read_only_when_it_is_possible(text, value):
 def test_content_range_never_fails_when_the_header_is_junk(text):
     """Junk is read as nothing."""
     parse_content_range(text)
+    parse_length(text)
     usable_etag(text)
     usable_date(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [("0", 0), (" 12 ", 12), ("-5", None), ("+5", None), ("٣", None), ("5, 5", None), ("9" * 5000, None), (None, None)],
+)
+def test_length_is_read_only_when_a_file_can_have_it(text, length):
+    """A length that is no plain number, or beyond every file, is no length."""
+    assert parse_length(text) == length
 
 
 def test_etag_is_kept_only_when_it_can_be_sent_back():
@@ -174,3 +186,43 @@ def test_date_is_kept_only_when_it_is_one():
     """A Last-Modified that is no date guards nothing."""
     assert usable_date(DATE) == DATE
     assert [usable_date(text) for text in ("yesterday", "", None, DATE + "\x1b")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wed, 26 Nov 2026 05:00:00 +99999999999999999999",
+        "Wed, 26 Nov 2026 05:00:00 -9999",
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Wed, 26 Nov 2026 99:00:00 GMT",
+        "Wed, 26 Nov " + "9" * 60 + " 05:00:00 GMT",
+        " ",
+        ",",
+    ],
+)
+def test_date_is_no_validator_when_no_clock_can_show_it(text):
+    """A moment that does not exist guards nothing, and ends nothing."""
+    assert usable_date(text) is None
+
+
+_NUMBERS = st.integers(0, 99) | st.integers(0, 10**25)
+
+
+@given(
+    text=st.builds(
+        "{} {} {} {}:{}:{} {}{}".format,
+        st.sampled_from(["Wed,", "Wednesday,", "Wed", ""]),
+        st.builds("{} {}".format, _NUMBERS, st.sampled_from(["Nov", "november", "13", ""])),
+        _NUMBERS,
+        _NUMBERS,
+        _NUMBERS,
+        _NUMBERS,
+        st.sampled_from(["+", "-", "", "GMT", "EST"]),
+        _NUMBERS,
+    )
+)
+def test_date_never_fails_when_it_only_looks_like_one(text):
+    """Whatever numbers stand in a date, it is one or it is none."""
+    assert usable_date(text) in {text, None}
+    pause = retry_after_seconds(text, now=60.0)
+    assert pause is None or pause >= 0.0

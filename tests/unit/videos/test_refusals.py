@@ -32,6 +32,8 @@ def test_download_is_tried_again_when_the_host_cannot_serve_now(status):
         ("Thu, 01 Jan 1970 00:00:10 GMT", 0.0),
         ("-1", None),
         ("soon", None),
+        ("Thu, 01 Jan 1970 00:01:40 +99999999999999999999", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
         ("9" * 5000, None),
         ("", None),
         (None, None),
