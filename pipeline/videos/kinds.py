@@ -27,6 +27,7 @@ _AAC_FRAMES = frozenset({0xF1, 0xF9})
 _TS_PACKET = 188
 _PRINTABLE_BYTE = 0x20
 """A size field that begins with a smaller byte cannot be the beginning of a text."""
+_INDICES = frozenset({b"moov", b"meta"})
 _MOST_BOXES = 100_000
 _EXCERPT_CHARACTERS = 120
 
@@ -70,33 +71,38 @@ def excerpt(opening: bytes) -> str:
     return shown if len(shown) <= _EXCERPT_CHARACTERS else shown[:_EXCERPT_CHARACTERS] + "…"
 
 
-def boxes_close(read_at: Callable[[int, int], bytes], size: int) -> bool:
-    """Whether the top-level boxes of an MP4 end exactly at `size`, with `moov` and `mdat` among them.
+def boxes_close(read_at: Callable[[int, int], bytes], size: int, *, open_end: bool = False) -> bool:
+    """Whether the top-level boxes of an MP4 end exactly at `size`, with an index and media data among them.
 
-    This is the only sign of a whole file where an answer ends by closing the connection and names no length. A last
-    box that reaches "to the end of the file" shows nothing and counts as not closed. What it cannot see is a
-    fragmented MP4 that was cut exactly between two fragments. `read_at(offset, count)` gives bytes of the file.
-    Layout: ISO/IEC 14496-12 §4.2.
+    This is the only sign of a whole file where an answer names no length. `open_end` allows a last box that reaches
+    "to the end of the file": it shows nothing, so it is allowed only where something else tells that the end has come.
+    What this cannot see is a fragmented MP4 that was cut exactly between two fragments. `read_at(offset, count)` gives
+    bytes of the file. Layout: ISO/IEC 14496-12 §4.2; pictures have `meta` for an index.
     """
     offset, seen = 0, set[bytes]()
     for _ in range(_MOST_BOXES):
         if offset >= size:
             break
-        length, name = _box(read_at(offset, 16))
+        length, name = _box(read_at(offset, 16), size - offset if open_end else 0)
         if length == 0:
             return False
         seen.add(name)
         offset += length
-    return offset == size and {b"moov", b"mdat"} <= seen
+    return offset == size and b"mdat" in seen and not seen.isdisjoint(_INDICES)
 
 
-def _box(header: bytes) -> tuple[int, bytes]:
-    """Length (bytes, header included) and name of a box; length 0 where it has no usable one."""
+def _box(header: bytes, rest: int) -> tuple[int, bytes]:
+    """Length (bytes, header included) and name of a box; length 0 where it has no usable one.
+
+    `rest` is the length of a box that reaches to the end of the file.
+    """
     if len(header) < 8:
         return 0, b""
     length, name = struct.unpack(">I4s", header[:8])
     smallest = 8
-    if length == 1 and len(header) == 16:
+    if length == 0:
+        length = rest
+    elif length == 1 and len(header) == 16:
         (length,) = struct.unpack(">Q", header[8:])
         smallest = 16
     return (length if length >= smallest else 0), name

@@ -57,9 +57,10 @@ class Proof(Struct, frozen=True):
     """What a file must show before it gets its name."""
 
     total: int | None = None
-    """Its length in bytes, where the host told."""
-    by_boxes: bool = False
-    """The host told no length and ended by closing the connection: the MP4 boxes must close exactly."""
+    """Its length in bytes, where the host told; the boxes of an MP4 must close exactly where it did not."""
+    by_close: bool = False
+    """The host told no length, and nothing but the close of the connection was the end: only an MP4 can show that it is
+    whole."""
 
 
 @functools.cache
@@ -190,11 +191,19 @@ class PartFile:
         size = os.fstat(self._opened).st_size
         if proof.total is not None and size != proof.total:
             self._refuse_length(size, proof.total)
-        if not (proof.by_boxes and size == 0):
-            require_media(self._read_at(0, OPENING_BYTES))
-        if proof.by_boxes and not boxes_close(self._read_at, size):
-            raise InterruptedDownloadError("the connection ended inside the video", code="cut")
+        opening = self._read_at(0, OPENING_BYTES)
+        if size or not proof.by_close:
+            require_media(opening)
+        if proof.total is None and (proof.by_close or kind_of(opening) == "mp4"):
+            self._require_end(size, proof)
         return size
+
+    def _require_end(self, size: int, proof: Proof) -> None:
+        if boxes_close(self._read_at, size, open_end=not proof.by_close):
+            return
+        if proof.by_close:
+            raise InterruptedDownloadError("the connection ended inside the video", code="cut")
+        raise InterruptedDownloadError(f"the answer ended inside the video, after {size} bytes", code="cut")
 
     def _refuse_length(self, size: int, total: int) -> None:
         if size > total:

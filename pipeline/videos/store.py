@@ -135,7 +135,7 @@ class LocalVideoStore:
             part.resume()
         if decision.join is not Join.COMPLETE:
             await self._pour(answer, part, decision.total)
-        return await part.publish(Proof(decision.total, by_boxes=decision.total is None and answer.ends_by_close))
+        return await part.publish(Proof(decision.total, by_close=decision.total is None and answer.ends_by_close))
 
     async def _pour(self, answer: Answer, part: Part, total: int | None) -> None:
         while chunk := await answer.read():

@@ -20,8 +20,8 @@ def wide_box(name, content=b""):
 WHOLE = box(b"ftyp", b"isom0000") + box(b"moov", b"x" * 20) + box(b"mdat", b"y" * 50)
 
 
-def closes(data):
-    return boxes_close(lambda offset, count: data[offset : offset + count], len(data))
+def closes(data, **how):
+    return boxes_close(lambda offset, count: data[offset : offset + count], len(data), **how)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,35 @@ def test_boxes_do_not_close_when_nothing_shows_the_end(data):
     assert not closes(data)
 
 
+OPEN_ENDED = box(b"ftyp", b"isom") + box(b"moov") + struct.pack(">I4s", 0, b"mdat") + b"to the end"
+FRAGMENTED = box(b"ftyp", b"isom") + box(b"moov") + (box(b"moof", b"m") + box(b"mdat", b"y" * 9)) * 3 + box(b"mfra")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [WHOLE, FRAGMENTED, FRAGMENTED[:-8], OPEN_ENDED, box(b"ftyp", b"avif") + box(b"meta", b"x") + box(b"mdat", b"y")],
+)
+def test_boxes_close_when_the_end_is_told_otherwise_and_nothing_speaks_against_it(data):
+    """Fragments, a picture's boxes and a last box that reaches to the end are whole where the end is known."""
+    assert closes(data, open_end=True)
+    assert closes(data) is (data != OPEN_ENDED)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WHOLE[:-1],
+        FRAGMENTED[:-9],
+        OPEN_ENDED[: OPEN_ENDED.index(b"mdat")],
+        box(b"ftyp") + box(b"moov"),
+        box(b"ftyp") + struct.pack(">I4s", 0, b"mdat") + b"to the end",
+    ],
+)
+def test_boxes_do_not_close_when_a_box_is_cut_although_the_end_is_told(data):
+    """A last box that names its length must have it, and an index or media data must not be missing."""
+    assert not closes(data, open_end=True)
+
+
 def test_walk_gives_up_when_the_boxes_are_hostile():
     """A file of a million empty boxes costs a bounded time."""
     asked = []
@@ -140,3 +169,4 @@ def test_walk_gives_up_when_the_boxes_are_hostile():
 def test_walk_never_fails_when_the_file_is_junk(data):
     """Junk does not close, and does not fail."""
     assert closes(data) in {True, False}
+    assert closes(data, open_end=True) in {True, False}

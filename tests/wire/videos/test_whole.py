@@ -1,12 +1,14 @@
 """A result that arrives in one go."""
 
 import asyncio
+import struct
 
 import pytest
 
 from pipeline.core.errors import InterruptedDownloadError, UnusableResultError
 from pipeline.settings import FetchSettings
 from pipeline.videos import LocalVideoStore
+from tests.wire.videos.conftest import box
 
 
 @pytest.mark.parametrize("size", [200, 200_000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_500_000])
@@ -90,6 +92,45 @@ async def test_chunked_file_is_whole_when_its_last_chunk_arrived(host, store, vi
         await reply.send(b"0\r\n\r\n")
 
     host.will(script)
+    assert is_whole(await store.fetch(f"{host.url}/a", "a.mp4"), body)
+
+
+def chunked(body):
+    """An answer that names no length, with a proper end after the body."""
+
+    async def script(request, reply):
+        await reply.head("200 OK", "Transfer-Encoding: chunked")
+        await reply.send(f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n")
+
+    return script
+
+
+@pytest.mark.parametrize("cut", [100, 150_000, 299_999])
+async def test_chunked_file_is_interrupted_when_its_boxes_do_not_close(host, store, video, tmp_path, cut):
+    """A proper end of the answer is no proof that the host had the whole: the boxes of an MP4 must close."""
+    host.will(chunked(video(300_000)[:cut]))
+    with pytest.raises(InterruptedDownloadError) as caught:
+        await store.fetch(f"{host.url}/a", "a.mp4")
+    assert caught.value.code == "cut"
+    assert not (tmp_path / "videos" / "a.mp4").exists()
+
+
+HEAD = box(b"ftyp", b"isom\x00\x00\x02\x00isomiso2") + box(b"moov", b"x" * 30)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HEAD + struct.pack(">I4s", 0, b"mdat") + bytes(1000),
+        HEAD + (box(b"moof", b"m" * 20) + box(b"mdat", bytes(500))) * 3,
+        b"\x1aE\xdf\xa3" + bytes(1000),
+        b"\x89PNG\r\n\x1a\n" + bytes(1000),
+    ],
+    ids=["open end", "fragments", "matroska", "png"],
+)
+async def test_chunked_file_is_whole_when_its_kind_shows_no_end(host, store, is_whole, body):
+    """A last box without a length, fragments, and media without boxes are believed when the answer ends properly."""
+    host.will(chunked(body))
     assert is_whole(await store.fetch(f"{host.url}/a", "a.mp4"), body)
 
 
@@ -201,11 +242,7 @@ async def test_result_is_refused_when_it_is_one_byte_above_the_limit(
     """The limit itself is allowed; one byte more is refused, announced or noticed on the way."""
     body = video(1_500_000 + excess)
 
-    async def chunked(request, reply):
-        await reply.head("200 OK", "Transfer-Encoding: chunked")
-        await reply.send(f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n")
-
-    host.will(host.serves(body) if announced else chunked)
+    host.will(host.serves(body) if announced else chunked(body))
     async with LocalVideoStore(tmp_path, FetchSettings(max_bytes=1_500_000)) as store:
         if not excess:
             assert is_whole(await store.fetch(f"{host.url}/a", "a.mp4"), body)
