@@ -71,7 +71,8 @@ class Part:
     async def publish(self, proof: Proof) -> tuple[int, str]:
         """Put the rest on disk and the file under its name; returns length (bytes) and hex SHA-256."""
         await self._landed()
-        return await self._threads.run(self._file.publish, self._taken(), self._validator, proof)
+        published = self._threads.start(self._file.publish, self._taken(), self._validator, proof)
+        return await self._threads.settled(published, self._file.hurry)
 
     async def abandon(self) -> None:
         """Keep what has arrived for the next try, and close.
@@ -85,7 +86,8 @@ class Part:
                 if self._gathered:
                     await self._threads.run(self._file.append, self._taken(), self._validator)
         finally:
-            await self._threads.run(self._file.close)
+            with suppress(PipelineError):
+                await self._threads.run(self._file.close)
 
     async def discard(self) -> None:
         """Remove everything that has arrived."""

@@ -5,6 +5,7 @@ validator is replaced or removed, and gets its first byte only after that. Every
 thread.
 """
 
+import errno
 import functools
 import hashlib
 import os
@@ -17,7 +18,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pipeline.core.errors import InterruptedDownloadError, NoSpaceError, UnusableResultError
+from pipeline.core.errors import InterruptedDownloadError, NoSpaceError, PipelineError, UnusableResultError
 from pipeline.core.values import Value
 from pipeline.videos.kinds import OPENING_BYTES, boxes_close, excerpt, kind_of
 from pipeline.videos.places import Place, disk_errors, flush_folders, free_bytes, move, regular_size, remove
@@ -25,8 +26,10 @@ from pipeline.videos.ranges import Kept, Validator
 
 _MOST_BUFFERS = 256
 """Buffers of one gathered write; systems allow at least 1,024."""
-_HASHED_AT_ONCE = 8 << 20
-"""Bytes of an earlier try, read between two looks at whether anybody still waits."""
+_READ_AT_ONCE = 8 << 20
+"""Bytes of what lies on the disk, read between two looks at whether anybody still waits."""
+_FRESH = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a new file is opened: whatever has its name already is not written through."""
 _LONGEST_VALIDATOR = 200_000
 """Bytes; the longest URL we open, escaped, fits with room to spare."""
 
@@ -109,10 +112,10 @@ class PartFile:
             if os.lseek(self._descriptor, 0, os.SEEK_END) != size:
                 self._broken = True
                 raise InterruptedDownloadError("somebody else writes to the unfinished file", code="busy")
-            for offset in range(0, size, _HASHED_AT_ONCE):
+            for offset in range(0, size, _READ_AT_ONCE):
                 if self._hurried:
                     break
-                self._hash.update(os.pread(self._descriptor, min(_HASHED_AT_ONCE, size - offset), offset))
+                self._hash.update(os.pread(self._descriptor, min(_READ_AT_ONCE, size - offset), offset))
 
     def hurry(self) -> None:
         """Nobody waits for the hash any more: the file will be left as it is, at the next stretch. Never blocks."""
@@ -147,15 +150,19 @@ class PartFile:
             self._append_all(rest, validator)
         else:
             self.append(rest, validator)
-        place, assurance = self._place, self._assurance
+        place = self._place
         with disk_errors:
             size = self._checked_size(proof)
-            assurance.flush(self._opened)
-            self.close()
-            place.prepare()
-            move(place.part, place.final)
-            flush_folders(place.folder, place.videos, assurance.flush_folder)
-            if not at_once:
+            self._assurance.flush(self._opened)
+        self.close()
+        try:
+            self._settle()
+        except PipelineError:
+            if at_once:
+                self._keep(validator)
+            raise
+        if not at_once:
+            with disk_errors:
                 remove(place.validator)
         return size, self._hash.hexdigest()
 
@@ -163,23 +170,71 @@ class PartFile:
         """Close the part and leave it for the next try."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            with disk_errors:
+                os.close(descriptor)
 
     def discard(self) -> None:
         """Remove the part and its validator."""
         self.close()
+        with suppress(OSError):  # hardly ever there, and its folder may be anything by now
+            remove(self._place.beside)
         with disk_errors:
             remove(self._place.part)
             remove(self._place.validator)
+
+    def _settle(self) -> None:
+        """Bring the whole, flushed file to its final place, durably."""
+        place = self._place
+        place.prepare()
+        with place.errors:
+            self._put()
+            flush_folders(place.folder, place.videos, self._assurance.flush_folder)
+
+    def _put(self) -> None:
+        """Give the whole file its name: in one step, or by way of a flushed copy where its folder is another disk's."""
+        place = self._place
+        try:
+            move(place.part, place.final)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        else:
+            return
+        try:
+            self._carry(place.part, place.beside)
+            move(place.beside, place.final)
+        except BaseException:
+            with suppress(OSError):
+                remove(place.beside)
+            raise
+        remove(place.part)
+
+    def _carry(self, path: str, target: str) -> None:
+        """Copy a file to another disk, flushed. Raises `InterruptedDownloadError` once nobody waits for it."""
+        remove(target)
+        with open(path, "rb", buffering=0) as source:  # noqa: PTH123 - paths are plain strings here
+            descriptor = os.open(target, _FRESH, 0o644)
+            try:
+                while stretch := source.read(_READ_AT_ONCE):
+                    if self._hurried:
+                        raise InterruptedDownloadError("nobody waits for the file any more", code="busy")
+                    _write_all(descriptor, [stretch])
+                self._assurance.flush(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _append_all(self, buffers: list[bytes], validator: Validator) -> None:
         """A file that is all there needs no validator, unless the disk does not take all of it."""
         try:
             self.append(buffers, None)
         except NoSpaceError:
-            with suppress(OSError):  # what is kept is a help for the next try, no promise
-                self._write_validator(validator)
+            self._keep(validator)
             raise
+
+    def _keep(self, validator: Validator) -> None:
+        """Leave what has arrived for the next try, which is a help and no promise."""
+        with suppress(OSError):
+            self._write_validator(validator)
 
     @property
     def _opened(self) -> int:
@@ -216,12 +271,11 @@ class PartFile:
     def _begin(self, validator: Validator | None) -> None:
         """Make an empty part, and see that no other validator than its own lies beside it."""
         # A fresh file rather than a truncated one: whatever lay here, a link included, is not written through.
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._descriptor = os.open(self._place.part, flags, 0o644)
+            self._descriptor = os.open(self._place.part, _FRESH, 0o644)
         except FileExistsError:
             remove(self._place.part)
-            self._descriptor = os.open(self._place.part, flags, 0o644)
+            self._descriptor = os.open(self._place.part, _FRESH, 0o644)
         if validator is None:
             remove(self._place.validator)
         else:
@@ -231,8 +285,7 @@ class PartFile:
         fresh = f"{self._place.validator}.new"
         remove(fresh)
         # Nobody else may read it: it holds a signed URL.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(fresh, flags, 0o600)
+        descriptor = os.open(fresh, _FRESH, 0o600)
         try:
             _write_all(descriptor, [msgspec.json.encode(replace(validator, boot=boot_id()))])
         finally:
@@ -241,11 +294,11 @@ class PartFile:
 
     def _read_validator(self) -> Validator | None:
         size = regular_size(self._place.validator)
-        if size is None or size > _LONGEST_VALIDATOR:
+        if size is None or size > _LONGEST_VALIDATOR or not os.access(self._place.part, os.R_OK | os.W_OK):
             return None
         try:
             validator = msgspec.json.decode(Path(self._place.validator).read_bytes(), type=Validator)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, PermissionError):
             return None
         return validator if validator.boot == boot_id() else None
 

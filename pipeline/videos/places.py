@@ -1,6 +1,6 @@
 """Where an output lies on disk, and that it stays inside `videos/`. Paths are plain strings here."""
 
-# ruff: noqa: PTH102, PTH103, PTH105, PTH108, PTH118, PTH120 - path objects cost a small download as much as its bytes
+# ruff: noqa: PTH102, PTH103, PTH105, PTH108, PTH114, PTH118, PTH120 - path objects cost a small download as much as its bytes
 
 import errno
 import hashlib
@@ -14,19 +14,33 @@ from types import TracebackType
 
 from msgspec import Struct
 
-from pipeline.core.errors import FolderError, NoSpaceError, PipelineError, UnusableResultError
+from pipeline.core.errors import (
+    DownloadError,
+    FolderError,
+    InterruptedDownloadError,
+    NoSpaceError,
+    PipelineError,
+    UnusableResultError,
+)
 
 VIDEOS = "videos"
 PARTS = ".parts"
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.EILSEQ})
+_NO_HANDLE = frozenset({errno.EMFILE, errno.ENFILE})
+_SHUT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.ETXTBSY})
+"""What shuts a place to us, and may do so to one output alone."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class _DiskErrors:
-    """Turns the disk's errors into ours: `NoSpaceError`, a name that cannot be (`bad_output`), or `FolderError`."""
+    """Turns the disk's errors into ours.
+
+    They are `NoSpaceError`, a name that cannot be (`bad_output`), `InterruptedDownloadError` where this machine has no
+    file handle left, and `FolderError` for everything else, since it concerns every output.
+    """
 
     def __enter__(self) -> None: ...
 
@@ -40,13 +54,37 @@ class _DiskErrors:
 disk_errors = _DiskErrors()
 
 
-def _ours(error: OSError) -> PipelineError:
-    reason = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
+def _ours(error: OSError, path: str | None = None) -> PipelineError:
+    named = error.filename or path
+    reason = f"{error.strerror or error} ({named})" if named else str(error.strerror or error)
     if error.errno in _NO_SPACE:
         return NoSpaceError(f"the disk cannot take the video: {reason}", code="no_space")
     if error.errno in _BAD_NAME:
         return _bad_output(f"this output name cannot be used here: {reason}")
+    if error.errno in _NO_HANDLE:
+        return InterruptedDownloadError(f"no file can be opened for the moment: {reason}", code="no_handles")
     return FolderError(f"the output folder cannot be used: {reason}")
+
+
+class _OutputErrors(Struct, frozen=True):
+    """As `disk_errors`, for steps in an output's own place: what shuts that place alone is this output's failure."""
+
+    place: "Place"
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
+        if error.errno in _SHUT and self.place.is_own_ground():
+            raise DownloadError(
+                f"the video cannot be put at {self.place.final}: {error.strerror or error}; "
+                "let this user write there, or take away what is in the way",
+                code="bad_place",
+            ) from error
+        raise _ours(error, self.place.final) from error
 
 
 class Place(Struct, frozen=True):
@@ -63,15 +101,32 @@ class Place(Struct, frozen=True):
     """Unfinished bytes. Flat and short whatever the output is called: a digest keeps similar names apart."""
     validator: str
     """What the unfinished bytes belong to."""
+    beside: str
+    """Where a whole file goes before it gets its name, if its folder lies on another disk than its part."""
+
+    @property
+    def errors(self) -> _OutputErrors:
+        """The disk's errors as ours, for steps in the output's own place."""
+        return _OutputErrors(self)
+
+    def is_own_ground(self) -> bool:
+        """Whether trouble here may be this output's alone: its own folder is there already, or something has its name.
+
+        Otherwise it is `videos` itself that cannot take it.
+        """
+        below = self.final[len(self.videos) + 1 :].partition("/")[0]
+        return os.path.lexists(f"{self.videos}/{below}")
 
     def prepare(self) -> None:
         """Make the folders, and refuse an output that leads out of `videos/` or that no file can be called.
 
-        `videos` itself may be a link to a larger disk. Raises like `disk_errors`.
+        `videos` itself may be a link to a larger disk. Raises like `disk_errors`, and `DownloadError` (`bad_place`)
+        where nothing but the output's own place is shut.
         """
         with disk_errors:
             _make_own(self.videos, os.stat)
             _make_own(self.parts, os.lstat)
+        with self.errors:
             if self.folder != self.videos:
                 self._make_folder()
             if _is_folder(self.final):
@@ -111,6 +166,7 @@ class Places:
             parts=self._parts,
             part=f"{stem}.part",
             validator=f"{stem}.json",
+            beside=f"{self._videos}/{below}{'/' if below else ''}.{digest}.part",
         )
 
 
@@ -160,11 +216,25 @@ def _make_own(path: str, look: Callable[[str], os.stat_result]) -> None:
     except FileNotFoundError:
         with suppress(FileExistsError):  # another download made it in this moment
             os.mkdir(path)
-        found = look(path)
+        found = _looked_again(path, look)
     if stat.S_ISLNK(found.st_mode):
         raise FolderError(f"{path} is a link to somewhere else")
     if not stat.S_ISDIR(found.st_mode):
         raise FolderError(f"{path} is in the way: it should be a folder")
+
+
+def _looked_again(path: str, look: Callable[[str], os.stat_result]) -> os.stat_result:
+    try:
+        return look(path)
+    except FileNotFoundError as error:
+        if os.path.islink(path):
+            raise dangling(path) from error
+        raise
+
+
+def dangling(path: str) -> FolderError:
+    """The error for a link in the place of a folder, which leads to nothing."""
+    return FolderError(f"{path} is a link to a place that is not there: bring its disk back, or remove the link")
 
 
 def _is_folder(path: str) -> bool:

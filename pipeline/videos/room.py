@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.core.clock import Clock
 from pipeline.core.errors import PipelineError
-from pipeline.videos.places import VIDEOS, disk_errors, free_bytes
+from pipeline.videos.places import VIDEOS, dangling, disk_errors, free_bytes
 from pipeline.videos.threads import OwnThreads
 
 _STALE = 1.0
@@ -43,8 +43,11 @@ class Room:
         self._seen = error if isinstance(error, PipelineError) else looked.result()
 
     def _look(self) -> int:
+        videos = self._folder / VIDEOS
         with disk_errors:
             try:
-                return free_bytes(self._folder / VIDEOS)
-            except FileNotFoundError:
+                return free_bytes(videos)
+            except FileNotFoundError as error:
+                if videos.is_symlink():
+                    raise dangling(str(videos)) from error
                 return free_bytes(self._folder)

@@ -74,7 +74,8 @@ class LocalVideoStore:
         interruption and a full disk keep the bytes that have arrived; an unusable result removes them.
 
         Raises `InterruptedDownloadError` (try again), `LinkExpiredError` (ask for a fresh URL), `UnusableResultError`
-        (`bad_url`, `bad_output`, `not_a_video`, `too_large`, `encoded`, `too_many_redirects`), `NoSpaceError`, and
+        (`bad_url`, `bad_output`, `not_a_video`, `too_large`, `encoded`, `too_many_redirects`), `NoSpaceError`,
+        `DownloadError` (`bad_place`) where nothing but the output's own place is shut, which keeps the bytes too, and
         `FolderError` where the output folder is gone or read-only.
         """
         address, place = checked_address(url), self._places.of(output)

@@ -141,6 +141,9 @@ def honest(video: bytes, etag: str = '"v1"') -> Answer:
             send(handler, 200, video, ETag=etag)
             return
         first = int(wanted[1])
+        if first >= len(video):
+            send(handler, 416, Content_Range=f"bytes */{len(video)}")
+            return
         told = f"bytes {first}-{len(video) - 1}/{len(video)}"
         send(handler, 206, video[first:], ETag=etag, Content_Range=told)
 
