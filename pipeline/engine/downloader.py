@@ -139,7 +139,7 @@ class Downloaders:
         return str(path.with_name(f"{path.stem}-{record.job.digest[:8]}{path.suffix}"))
 
     async def _one(self, transfer: _Transfer, output: str) -> StoredFile:
-        """The next video; its URL is asked for anew, once, where it has expired."""
+        """The next video; its URL is asked for anew, once for each try, where it has expired."""
         position = len(transfer.files)
         if not transfer.expired:
             try:
@@ -207,6 +207,7 @@ def output_name(output: str, position: int) -> str:
     path = PurePosixPath(output)
     return str(path.with_name(f"{path.stem}-{position + 1}{path.suffix}"))
 
+        transfer.refreshed = False  # a URL that was fresh may have expired by the next try, which comes after a pause
 
 def _url(record: Record, position: int) -> str:
     if record.report is None or position >= len(record.report.urls):

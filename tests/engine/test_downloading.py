@@ -122,6 +122,24 @@ def test_the_download_fails_for_now_when_the_fresh_link_has_expired_too(theatre:
     assert len(service.sent) == 1
 
 
+def test_a_fresh_link_is_had_again_when_the_last_one_expired_during_a_pause(theatre: Theatre) -> None:
+    """Links that hold for a short while are asked for at every try, so that a long video still comes."""
+    service = ends_with("old", "new", "newer")
+    expires = {"old": [EXPIRED], "new": [CUT, EXPIRED], "newer": [CUT, None]}
+    store = FakeStore(on_fetch=lambda _n, url, _output: expires[url.split("/")[3]].pop(0))
+    assert theatre.run(jobs(1), service, store).exit_code == 0
+    assert [url.split("/")[3] for _, url, _ in store.tried] == ["old", "new", "new", "newer", "newer"]
+
+
+def test_fresh_links_have_an_end_when_every_one_breaks_off_and_expires(theatre: Theatre) -> None:
+    """Each try of a video has one fresh link: a host that breaks off every time is given up after all tries."""
+    links = [f"l{number}" for number in range(50)]
+    store = FakeStore(on_fetch=lambda number, *_: EXPIRED if number % 2 else CUT)
+    played = theatre.run(jobs(1), ends_with(*links), store, download_tries=5)
+    assert played.counts == {"failed": 1}
+    assert len(store.tried) == 10
+
+
 def test_the_question_is_repeated_when_no_fresh_link_can_be_had_now(theatre: Theatre) -> None:
     """A failed question about a link counts as a broken try of the download, and the next one may succeed."""
     answers: list[TaskReport | Trouble] = [success("t1-j1", 1, "old"), TransientError("504"), success("t1-j1", 0)]
