@@ -10,6 +10,7 @@ from pipeline.core.errors import (
     InterruptedDownloadError,
     LinkExpiredError,
     NoSpaceError,
+    PipelineError,
     RejectedError,
     ServiceError,
 )
@@ -24,6 +25,12 @@ from pipeline.engine.health import Health
 
 _GONE = "link_gone"
 """The service itself says, at every try, that the video is gone: no later run can bring it."""
+
+
+_MOST_BUGS = 10
+"""So many in one run are no matter of single videos any more: nothing more is bought."""
+_LONGEST_COMPLAINT = 300
+"""Characters of what a bug says for itself."""
 
 
 class FetchRules(Value):
@@ -49,7 +56,7 @@ class _Transfer:
     expired: bool = False
     """Its URL no longer holds."""
     refreshed: bool = False
-    """Its URL is fresh from the service."""
+    """Its URL is fresh from the service, since the last pause."""
 
     @property
     def whole(self) -> bool:
@@ -85,6 +92,7 @@ class Downloaders:
         self._rules = rules
         self._line: DueQueue[_Transfer] = DueQueue()
         self._dismissed = False
+        self._bugs = 0
 
     def fetch(self, record: Record) -> None:
         """Put a finished task into the line; a part that an earlier run fetched is gone on with."""
@@ -101,25 +109,48 @@ class Downloaders:
             self._leave(transfer, reason)
 
     async def run(self) -> None:
-        """One downloader: bring one task's videos after the other, for ever."""
-        while True:
-            transfer = await self._line.get()
-            try:
-                await self._bring(transfer)
-            except NoSpaceError as error:
-                self._account.stop()
-                self._desk.stop(Stop("disk", error.message))
-                self._leave(transfer, error.message)
-            except InterruptedDownloadError as error:
-                await self._broke_off(transfer, error)
-            except DownloadError as error:
-                await self._give_up(transfer, error)
-            except asyncio.CancelledError:
-                self._leave(transfer, "the run ended")
+        """One downloader: bring one task's videos after the other, for ever.
+
+        The first bug that it met is raised, to be seen, when it is sent home.
+        """
+        first: Exception | None = None
+        try:
+            while True:
+                bug = await self._attend(await self._line.get())
+                first = first or bug
+        except asyncio.CancelledError:
+            if first is None:
                 raise
-            else:  # its end is being written down from here on, also for a downloader that is sent home meanwhile
-                self._health.backlog -= 1
-                await self._desk.downloaded(transfer.record, tuple(transfer.files))
+        raise first
+
+    async def _attend(self, transfer: _Transfer) -> Exception | None:
+        """Bring the videos of one task, and see to what becomes of it.
+
+        A bug in a download is returned: it is that job's failure for now, so that it holds up neither the others nor
+        the next run.
+        """
+        try:
+            await self._bring(transfer)
+        except NoSpaceError as error:
+            self._account.stop()
+            self._desk.stop(Stop("disk", error.message))
+            self._leave(transfer, error.message)
+        except InterruptedDownloadError as error:
+            await self._broke_off(transfer, error)
+        except DownloadError as error:
+            await self._give_up(transfer, error)
+        except asyncio.CancelledError:
+            self._leave(transfer, "the run ended")
+            raise
+        except PipelineError:
+            raise
+        except Exception as bug:  # noqa: BLE001 - `run` raises it in the end
+            await self._give_up(transfer, self._by_a_bug(bug))
+            return bug
+        else:  # its end is being written down from here on, also for a downloader that is sent home meanwhile
+            self._health.backlog -= 1
+            await self._desk.downloaded(transfer.record, tuple(transfer.files))
+        return None
 
     async def _bring(self, transfer: _Transfer) -> None:
         """All videos of one task, in order; the job is done when the last one is there."""
@@ -176,6 +207,7 @@ class Downloaders:
     async def _broke_off(self, transfer: _Transfer, error: InterruptedDownloadError) -> None:
         """Back into the line for the next try, unless there is none in this run."""
         transfer.tries += 1
+        transfer.refreshed = False  # a URL that was fresh may have expired by the next try, which comes after a pause
         if self._dismissed:  # a transfer that breaks off while the run ends has not failed
             self._leave(transfer, error.message)
         elif transfer.tries >= self._rules.tries:
@@ -190,6 +222,13 @@ class Downloaders:
         self._health.backlog -= 1
         failure = Failure(Stage.DOWNLOAD, error.code, error.message, error.http_status)
         await self._desk.download_failed(transfer.record, failure, final=error.code == _GONE)
+
+    def _by_a_bug(self, bug: Exception) -> DownloadError:
+        """The failure of the job whose download met a bug; where they are many, nothing more is bought."""
+        self._bugs += 1
+        if self._bugs >= _MOST_BUGS:
+            self._account.stop()
+        return DownloadError(f"a bug of ours: {type(bug).__name__}: {bug}"[:_LONGEST_COMPLAINT], code="bug")
 
     def _put(self, transfer: _Transfer, wait: float = 0.0) -> None:
         self._line.put(transfer, asyncio.get_running_loop().time() + wait)
@@ -207,7 +246,6 @@ def output_name(output: str, position: int) -> str:
     path = PurePosixPath(output)
     return str(path.with_name(f"{path.stem}-{position + 1}{path.suffix}"))
 
-        transfer.refreshed = False  # a URL that was fresh may have expired by the next try, which comes after a pause
 
 def _url(record: Record, position: int) -> str:
     if record.report is None or position >= len(record.report.urls):

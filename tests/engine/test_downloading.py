@@ -242,6 +242,32 @@ def test_a_part_is_gone_on_with_when_its_task_is_a_second_attempt(theatre: Theat
     assert (len(store.tried), store.discarded) == (3, ["j1.mp4"])
 
 
+def test_a_bug_fails_one_download_and_is_seen_at_the_end(theatre: Theatre) -> None:
+    """The others get their videos, the run ends by the bug itself, and the next one tries the video again, unpaid."""
+    bug = OverflowError("date value out of range")
+    service = FakeService()
+    store = FakeStore(on_fetch=lambda _n, _url, output: bug if output == "j2.mp4" else None)
+    for _ in range(2):
+        played = theatre.run(jobs(4), service, store, concurrency=1)
+        assert isinstance(played.error, BaseExceptionGroup)
+        assert played.error.exceptions == (bug,)
+        assert [theatre.record(f"j{number}").state for number in (1, 2, 3, 4)] == ["done", "failed", "done", "done"]
+        error = theatre.results()[-1]["error"] or theatre.results()[1]["error"]
+        assert (error["code"], error["message"]) == ("bug", "a bug of ours: OverflowError: date value out of range")
+    assert theatre.run(jobs(4), service, FakeStore()).counts == {"done": 4}
+    assert len(service.sent) == 4
+
+
+@pytest.mark.parametrize(("bugs", "sent"), [(9, 30), (30, 11)])
+def test_no_more_is_bought_when_bugs_keep_videos_from_coming(theatre: Theatre, bugs: int, sent: int) -> None:
+    """Nine bugs are nine videos' bad luck; ten are a reason to buy nothing more, and what runs is collected."""
+    store = FakeStore(on_fetch=lambda _n, _url, output: KeyError("x") if int(output[1:-4]) <= bugs else None)
+    service = FakeService()
+    played = theatre.run(jobs(30), service, store, concurrency=1)
+    assert played.summary is None
+    assert len(service.sent) == sent
+
+
 class WritingDesk:
     """A desk that takes for ever to write down that a job is done."""
 
