@@ -36,7 +36,10 @@ class Service(Protocol):
         """Ask once how the task stands. An error says nothing about the task."""
 
     async def find(self, external_id: str) -> Task | None:
-        """Look up a task by the caller's id; None where the service says that it does not know it."""
+        """Look up a task by the caller's id; None where the service says that it does not know it.
+
+        Whatever is neither a task nor such a word is an error, and says nothing.
+        """
 
 
 class Prices(Protocol):

@@ -19,8 +19,8 @@ from pipeline.core.body import Body, sha256_of
 from pipeline.core.ceilings import Ceilings, Exchange
 from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.connecting import why_unreached
-from pipeline.core.errors import RejectedError, ServiceError
-from pipeline.core.jobs import Job, LocalFile, Task, TaskReport, TaskState
+from pipeline.core.errors import RejectedError, ServiceError, TransientError
+from pipeline.core.jobs import Job, LocalFile, Task, TaskReport
 from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, speaks
 from pipeline.modelverse.pictures import Pictures, encoded_size
 from pipeline.modelverse.wire import Hide, Traits, clean, encode_submit, is_given
@@ -163,13 +163,17 @@ class ModelVerseClient:
         return self._settled(judge_status(answer))
 
     async def find(self, external_id: str) -> Task | None:
-        """Ask for a task by the caller's id (§8: presumably in the place of the task id)."""
+        """Ask for a task by the caller's id (§8: presumably in the place of the task id).
+
+        Absent is what the service refuses to know, and nothing else: a task id or a status, of whatever wording, is a
+        task, and an answer with neither says nothing (`TransientError`).
+        """
         try:
             report = await self.status(Task(external_id, self.base_url))
         except RejectedError:
             return None
-        if report.state is TaskState.UNRECOGNISED:
-            return None
+        if report.task_id is None and not report.word:
+            raise TransientError("the answer holds neither a task id nor a status", code="no_status")
         return Task(report.task_id or external_id, self.base_url, report.request_id)
 
     def _settled(self, verdict: _Good | ServiceError) -> _Good:
