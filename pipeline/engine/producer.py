@@ -298,12 +298,17 @@ class Producer:
         return None
 
     async def _lost(self, record: Record, error: ServiceError) -> "_Doubt | None":
-        """The answer did not come: the job is unknown, unless it can be looked up; several in a row are no accident."""
+        """The answer did not come: the job is unknown, unless it can be looked up; several in a row are no accident.
+
+        An answer that leaves it open whether there is a task may close the account all the same: its scope is the run.
+        """
         in_a_row = self._account.lost()
         doubt = _Doubt(record, error) if record.external_id is not None else None
         if doubt is None:
             await self._desk.lost(record, _failure(error))
             self._jobs.settled()
+        if error.scope is Scope.RUN:
+            self.stop(Stop("refused", error.message, account_refused=True))
         if in_a_row >= self._rules.lost_in_a_row and not self._account.stopped:
             message = f"{in_a_row} submits in a row have an unknown outcome; the last one: {error.message}"
             self.stop(Stop("lost_answers", message))

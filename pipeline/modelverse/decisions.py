@@ -1,7 +1,8 @@
 """What an answer of the service means, or the lack of one (source: modelverse-api.md §7). Pure, and mostly tables.
 
 The order of judgement: what was asked for, where the answer holds it; then signs in code and message; then the code;
-then the HTTP status. Where money is concerned every doubt is ambiguous.
+then the HTTP status. Where money is concerned every doubt is ambiguous: where code and status leave it open whether a
+task was made, no word of a message says that there is none.
 """
 
 import math
@@ -164,21 +165,27 @@ class Sign(Value):
     """Ours, where the envelope has none."""
     rule: Rule
     sure: bool = True
-    """Otherwise the words yield to a code that blames the request, and to a failure that may have made a task."""
+    """Otherwise the words yield to a code that blames the request, to a slow-down, to an outage, and to a failure that
+    may have made a task."""
 
 
 def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
+_BALANCE = r"(?<![a-z])balance(?![a-z])"
+"""The whole word: a load balancer has no money."""
+
 SIGNS = (
     Sign(KLING_CODES["006001094"], "006001094", Rule("the model has no capacity", *_NOT_NOW)),
     Sign(KLING_CODES["006001099"], "006001099", Rule("the model could not create the task", *_NOT_NOW)),
     Sign(KLING_CODES["006001095"], "006001095", Rule("the model's answer was lost on its way", *_LOST)),
     Sign(
-        _words(r"欠费|余额不足|account.{0,20}(balance|overdue|arrear)|insufficient.{0,20}balance"), "arrears", _ARREARS
+        _words(rf"欠费|余额不足|account.{{0,20}}({_BALANCE}|overdue|arrear)|insufficient.{{0,20}}{_BALANCE}"),
+        "arrears",
+        _ARREARS,
     ),
-    Sign(_words(r"余额|balance|arrear|overdue|insufficient"), "arrears", _ARREARS, sure=False),
+    Sign(_words(rf"余额|{_BALANCE}|arrear|overdue|insufficient"), "arrears", _ARREARS, sure=False),
     Sign(_words(r"api key quota|forbidden.*quota|(daily|monthly)_limit_amount"), "forbidden", _QUOTA),
     Sign(_words(r"\bip not in whitelist|forbidden.*whitelist"), "forbidden", _WRONG_PLACE),
 )
@@ -270,14 +277,26 @@ def _decide(answer: Answer, refusal: Refusal | None, unreadable: UnreadableError
     text = f"{code} {refusal.message}" if refusal else ""
     for sign in SIGNS:
         if sign.words.search(text) and (sign.sure or not _outweighs(code, rule)):
-            return code or sign.code, sign.rule
+            if sign.words.search(code) or not _leaves_doubt(rule, sign.rule):
+                return code or sign.code, sign.rule
+            rule = Rule(rule.says, rule.submit, sign.rule.status, sign.rule.scope, sign.rule.status_wait)
+            break
     return code or f"http_{answer.http_status}", rule
 
 
 def _outweighs(code: str, rule: Rule) -> bool:
     """Whether code or HTTP status say more than words that may mean many things."""
     blames_the_request = code in CODES and rule.submit is RejectedError
-    return blames_the_request or (rule.submit is AmbiguousError and rule is not _UNDOCUMENTED)
+    says_what_happened = rule.submit in (AmbiguousError, RateLimitedError, TransientError) and rule is not _UNDOCUMENTED
+    return blames_the_request or says_what_happened
+
+
+def _leaves_doubt(rule: Rule, by_words: Rule) -> bool:
+    """Whether a task may have been made, by code or status, although the words of the message know of none.
+
+    The job is unknown then. Words that close the account end submitting all the same: the scope is the run's.
+    """
+    return rule.submit is AmbiguousError and by_words.submit is not AmbiguousError
 
 
 def _by_http_status(http_status: int) -> Rule:

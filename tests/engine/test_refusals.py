@@ -51,3 +51,13 @@ def test_a_job_stays_queued_when_it_is_not_selected_and_its_lost_submit_made_no_
     assert service.sent_jobs == ["j2"]
     assert len(service.looked_up) == 2
     assert played.counts == {"done": 1, "queued": 1}
+
+
+def test_the_job_is_unknown_and_submitting_stops_when_a_doubtful_answer_closes_the_account(theatre: Theatre) -> None:
+    """A 500 about the balance may hide a paid task: that job is not sent again, nor is anything else bought."""
+    doubtful = AmbiguousError("no balance", code="internal_error", http_status=500, scope=Scope.RUN)
+    service = FakeService(on_submit=first(None, doubtful))
+    played = theatre.run(jobs(10), service, concurrency=1)
+    assert (played.exit_code, played.stops) == (4, ["refused"])
+    assert played.counts == {"done": 1, "unknown": 1, "queued": 8}
+    assert theatre.run(jobs(10), FakeService()).counts == {"done": 9, "unknown": 1}

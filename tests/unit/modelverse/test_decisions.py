@@ -164,21 +164,30 @@ def test_the_http_status_decides_when_the_body_names_no_code(
     ["账户已欠费", "账户余额不足", "Insufficient balance", "your account balance is too low", "The account is overdue"],
 )
 def test_submitting_ends_when_the_account_cannot_pay(http_status: int, message: str) -> None:
-    """Plain words of arrears are fatal whatever code and HTTP status they come with; questions go on slowly."""
+    """Plain words of arrears end submitting whatever code and HTTP status they come with; questions go on slowly.
+
+    Where code or status leave it open whether a task was made, the job is unknown all the same.
+    """
     for code in (None, "forbidden", "param_error", "internal_error", "Arrearage"):
         given = answer(http_status, envelope(code, message))
+        open_to_doubt = code == "internal_error" or (http_status in (200, 500) and code not in CODES)
         error, later = submitted(given), asked(given)
-        assert (type(error), error.scope) == (FatalError, Scope.RUN)
+        assert (type(error), error.scope) == (AmbiguousError if open_to_doubt else FatalError, Scope.RUN)
         assert type(later) is TransientError
         assert later.retry_after == ACCOUNT_WAIT
 
 
 @pytest.mark.parametrize("word", ["balance", "arrears", "overdue", "insufficient", "余额"])
 def test_a_word_that_may_mean_money_yields_when_the_answer_is_more_precise(word: str) -> None:
-    """Alone it is fatal; beside a code that blames the request, or a failure that may have made a task, it is not."""
+    """Alone it is fatal; beside a code that blames the request, a slow-down, an outage, or a failure that may have made
+    a task, it is not."""
     message = f"white {word} of the picture"
     assert type(submitted(answer(400, envelope(None, message)))) is FatalError
-    assert type(submitted(answer(200, envelope(None, message)))) is FatalError
+    doubtful = submitted(answer(200, envelope(None, message)))
+    assert (type(doubtful), doubtful.scope) == (AmbiguousError, Scope.RUN)
+    assert type(submitted(answer(429, envelope("rate_limit", message)))) is RateLimitedError
+    assert type(submitted(answer(429, envelope(None, message)))) is RateLimitedError
+    assert type(submitted(answer(503, envelope(None, message)))) is TransientError
     assert type(submitted(answer(403, envelope("forbidden", message)))) is FatalError
     assert type(submitted(answer(400, envelope("param_error", message)))) is RejectedError
     assert type(submitted(answer(500, envelope("internal_error", message)))) is AmbiguousError
@@ -189,9 +198,60 @@ def test_a_word_that_may_mean_money_yields_when_the_answer_is_more_precise(word:
     ("number", "submit"), [("006001094", T), (6001094, T), ("006001099", T), (6001099, T), ("006001095", A)]
 )
 def test_klings_number_decides_when_it_stands_in_an_envelope(number: object, submit: Kind) -> None:
-    """§7.5: as code, zeros lost or not, or inside the message."""
-    for given in (answer(400, envelope(number, "busy")), answer(500, envelope("internal_error", f"code {number}: no"))):
+    """§7.5: as code, zeros lost or not, whatever the HTTP status; inside the message where nothing leaves a doubt."""
+    for given in (
+        answer(400, envelope(number, "busy")),
+        answer(500, envelope(number, "busy")),
+        answer(400, envelope(None, f"code {number}: no")),
+    ):
         assert (type(submitted(given)), type(asked(given))) == (submit, TransientError)
+
+
+OPEN_TO_DOUBT = [
+    *((http_status, code) for http_status, code, _, submit, *_ in DOCUMENTED + OLDER if submit is AmbiguousError),
+    *((http_status, code) for http_status in (200, 408, 500, 502, 504, 599) for code in (None, "never_heard_of")),
+]
+TELLING = [
+    "task created, but the account balance could not be updated",
+    "timeout while waiting for the account balance service",
+    "insufficient memory",
+    "api key quota service unreachable",
+    "api key ip not in whitelist",
+    "account overdue",
+    "账户余额不足",
+    "request 0006001094 timed out",
+    "task resource insufficient",
+    "code 6001099",
+    "6001095",
+    QUOTA,
+    PLACE,
+]
+
+
+@pytest.mark.parametrize("message", TELLING)
+@pytest.mark.parametrize(("http_status", "code"), OPEN_TO_DOUBT)
+def test_a_submit_stays_ambiguous_when_only_the_words_say_that_nothing_was_made(
+    http_status: int, code: str | None, message: str
+) -> None:
+    """Free text never makes a code or an HTTP status that may hide a paid task into one that surely hides none."""
+    assert type(submitted(answer(http_status, envelope(code, message)))) is AmbiguousError
+
+
+@pytest.mark.parametrize(
+    ("http_status", "code", "message", "kind"),
+    [
+        (503, None, "no healthy upstream in load balancer pool", T),
+        (503, None, "account service: load balancer is down", T),
+        (429, "rate_limit", "insufficient concurrency, try again later", LIMITED),
+        (400, None, "rebalancing the accounts", R),
+        (402, "balance_too_low", "no", F),
+    ],
+)
+def test_a_balance_is_money_when_it_is_the_whole_word(
+    http_status: int, code: str | None, message: str, kind: Kind
+) -> None:
+    """A load balancer says nothing about the account, and a slow-down is one whatever is insufficient."""
+    assert type(submitted(answer(http_status, envelope(code, message)))) is kind
 
 
 @pytest.mark.parametrize(
