@@ -1,17 +1,25 @@
 """Ends exchanges that take too long, with one timer for all of them: a timeout object each would cost more.
 
 Both edges that speak HTTP watch over their exchanges so, the questions and the downloads.
+
+Where the timer itself comes late, the process was stopped, the machine slept, or the loop was busy. What came meanwhile
+lies in its socket, unread, and the time of the exchange is over all the same: each then has one last moment to read it.
 """
 
 import asyncio
 import math
 from typing import Any
 
+_LATE = 0.01
+"""Seconds after which a timer is late: a loop that has its turns keeps the moment to a millisecond or two."""
+_LAST_MOMENT = 0.5
+"""Seconds in which what lies in a socket is surely read, by many at once too."""
+
 
 class Exchange:
     """An exchange under way, in a task of its own for its time; moments are loop times."""
 
-    __slots__ = ("cancelling", "ends_at", "looked_at", "overdue", "task")
+    __slots__ = ("cancelling", "ends_at", "looked_at", "overdue", "spared", "task")
 
     def __init__(self, task: asyncio.Task[Any], ends_at: float, looked_at: float) -> None:
         self.task = task
@@ -22,10 +30,18 @@ class Exchange:
         self.looked_at = looked_at
         """When it ends, unless something is heard before."""
         self.overdue = False
+        self.spared = False
+        """Whether it has had its last moment."""
 
     def rest(self) -> None:
         """Nothing is waited for until it is said how long the next silence may be."""
         self.looked_at = math.inf
+
+    def spare(self, until: float) -> None:
+        """It ends no sooner than then, once: nobody could read what it was answered."""
+        self.spared, self.looked_at = True, until
+        if self.ends_at < until:
+            self.ends_at = until
 
 
 class Ceilings:
@@ -84,12 +100,16 @@ class Ceilings:
         self._timer, self._looks_at = asyncio.get_running_loop().call_at(at, self._look), at
 
     def _look(self) -> None:
-        self._timer, self._looks_at = None, math.inf
         now = asyncio.get_running_loop().time()
+        late = now - self._looks_at > _LATE
+        self._timer, self._looks_at = None, math.inf
         for exchange in [exchange for exchange in self._open if exchange.looked_at <= now]:
-            self._open.discard(exchange)
-            exchange.overdue = True
-            exchange.task.cancel()
+            if late and not exchange.spared:
+                exchange.spare(now + _LAST_MOMENT)
+            else:
+                self._open.discard(exchange)
+                exchange.overdue = True
+                exchange.task.cancel()
         at = min((exchange.looked_at for exchange in self._open), default=math.inf)
         if at < math.inf:
             self._look_at(at)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.core.ceilings import Ceilings
 from tests.engine.fakes import now
-from tests.engine.virtual import play
+from tests.engine.virtual import VirtualLoop, play
 
 
 async def exchange(ceilings: Ceilings, ceiling: float, takes: float) -> str:
@@ -137,3 +137,60 @@ def test_no_exchange_is_ended_when_the_ceilings_are_closed() -> None:
         return await going_on
 
     assert play(story()) == "answered at 9"
+
+
+async def unread(ceilings: Ceilings, turns: int, pause: float = 0.0) -> str:
+    """How an exchange of 5 s ended whose process was stopped for 60 s, and when.
+
+    What it was answered takes so many turns of the loop to read, with a pause before each.
+    """
+    mine = ceilings.begin(5.0, 5.0)
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+    assert isinstance(loop, VirtualLoop)
+
+    def stopped() -> None:
+        loop.now += 60.0
+        arrived.set()
+
+    loop.call_later(1.0, stopped)
+    try:
+        await arrived.wait()
+        for _ in range(turns):
+            await asyncio.sleep(pause)
+            ceilings.await_more(mine, 5.0)
+    except asyncio.CancelledError:
+        assert ceilings.outlasted(mine)
+        return f"ended at {now():g}"
+    else:
+        return f"answered at {now():g}"
+    finally:
+        ceilings.end(mine)
+
+
+def test_what_has_arrived_is_read_when_the_process_was_stopped_beyond_the_ceiling() -> None:
+    """Its answer lies in the socket when the process wakes: nothing is lost that somebody only could not read."""
+    assert play(unread(Ceilings(), turns=20)) == "answered at 61"
+
+
+def test_an_exchange_ends_half_a_second_later_when_nothing_had_arrived_while_the_process_was_stopped() -> None:
+    """The last moment is short, whatever is still said in it."""
+    assert play(unread(Ceilings(), turns=1, pause=20.0)) == "ended at 61.5"
+    assert play(unread(Ceilings(), turns=100, pause=0.1)) == "ended at 61.5"
+
+
+def test_an_exchange_has_one_last_moment_when_the_process_is_stopped_again_and_again() -> None:
+    """A loop that is always late still ends what takes too long."""
+
+    async def story() -> str:
+        ceilings = Ceilings()
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+
+        def late() -> None:
+            loop.now += 10.0
+
+        for at in (4.0, 14.2):
+            loop.call_at(at, late)
+        return await exchange(ceilings, 5.0, 99.0)
+
+    assert play(story()) == "outlasted at 24.2"

@@ -170,3 +170,26 @@ async def test_the_body_is_named_as_json_when_a_submit_leaves_and_nothing_is_whe
         await client.status(task_of(server))
         types = [request.headers.get("content-type") for request in server.requests]
         assert types == ["application/json", "application/json", None]
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+async def test_an_answer_that_has_arrived_counts_when_the_process_was_stopped_beyond_the_timeout(
+    monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    """Ctrl-Z, or a laptop that slept: what lies in the socket when the timeout is looked at is read first."""
+    loop, slept = asyncio.get_running_loop(), 0.0
+    real_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real_time() + slept)
+    whole = b'HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{"output": {"task_id": "t-1"}}'
+
+    async def answers_while_the_client_sleeps(connection: Connection) -> bool:
+        nonlocal slept
+        size = -(-len(whole) // pieces)
+        for start in range(0, len(whole), size):
+            await connection.send(whole[start : start + size])
+            slept += 1000.0 if start == 0 else 0.0
+        return True
+
+    async with ScriptedServer([answers_while_the_client_sleeps]) as server, client_of(server) as client:
+        assert (await client.submit(JOB, BODY)).task_id == "t-1"
+        assert slept == 1000.0
