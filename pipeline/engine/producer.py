@@ -43,6 +43,8 @@ class SubmitRules(Value):
     """Between two looks while submitting is paused for health."""
     trace_pauses: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0, 40.0)
     """Before each question for a task by our own id; a fresh task may not be visible at once."""
+    trace_for: float = 86_400.0
+    """So long after a submit, a look-up that decided nothing is left to the next run. Results are kept for a day."""
     grace: float = 8.0
     """For answers that are outstanding when the ledger breaks: a task that is named can be collected."""
 
@@ -315,7 +317,10 @@ class Producer:
         return doubt
 
     async def _trace(self, doubt: "_Doubt") -> Record | None:
-        """Ask for the task by our own id (modelverse-api.md §8): adopt it, or believe in its absence, told twice."""
+        """Ask for the task by our own id (modelverse-api.md §8): adopt it, or believe in its absence, told twice.
+
+        Questions that fail decide nothing: the next run asks again, as after a crash, until that is of no use any more.
+        """
         record, absent = doubt.record, 0
         for pause in self._rules.trace_pauses:
             await self._account.wait(pause)
@@ -336,7 +341,10 @@ class Producer:
             if absent == _TOLD_TWICE:
                 await self._absent(doubt)
                 return None
-        await self._desk.lost(record, _failure(doubt.error))
+        if self._desk.now() - (record.submitted_at or 0.0) < self._rules.trace_for:
+            self._desk.leave(record, "nothing could be learned of its submit: the next run asks again")
+        else:
+            await self._desk.lost(record, _failure(doubt.error))
         self._jobs.settled()
         return None
 

@@ -114,6 +114,7 @@ def _unknown_facts(unknown: UnknownJob) -> dict[str, Any]:
         "sent_at": iso(unknown.intent_at),
         "body_sha256": unknown.body_digest,
         "base_url": unknown.base_url,
+        "external_id": record.external_id,
         "task_id": record.task.task_id if record.task else None,
         "error": None
         if failure is None

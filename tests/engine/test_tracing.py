@@ -46,11 +46,34 @@ def test_a_refusal_is_final_when_no_task_has_our_id(theatre: Theatre) -> None:
     assert (played.exit_code, played.counts) == (1, {"failed": 1})
 
 
-def test_the_job_is_unknown_when_it_cannot_be_looked_up(theatre: Theatre) -> None:
-    """Questions that fail say nothing: after some of them a person is asked."""
-    service = FakeService(on_submit=first(LOST), on_find=lambda *_: OUTAGE)
+def test_the_next_run_looks_it_up_when_it_could_not_be_looked_up(theatre: Theatre) -> None:
+    """Questions that fail say nothing: after some of them the run ends, and the next one begins with the question."""
+    down = FakeService(on_submit=first(LOST), on_find=lambda *_: OUTAGE)
+    for _night in range(3):
+        played = theatre.run(jobs(1, KLING), down, resubmit_unknown=True)
+        assert (played.exit_code, played.counts) == (3, {"submitting": 1})
+    service = FakeService(on_find=lambda *_: FOUND)
+    assert theatre.run(jobs(1, KLING), service).counts == {"done": 1}
+    assert (len(down.sent), service.sent) == (1, [])
+    assert {*down.looked_up, *service.looked_up} == {theatre.record("j1").external_id}
+
+
+def test_the_job_is_unknown_when_it_could_not_be_looked_up_for_a_day(theatre: Theatre) -> None:
+    """Results are kept for a day: what nothing could be learned of for so long is a person's to decide."""
+    theatre.run(jobs(1, KLING), FakeService(on_submit=first(LOST), on_find=lambda *_: OUTAGE))
+    theatre.now += 86_400.0
+    service = FakeService(on_find=lambda *_: OUTAGE)
     played = theatre.run(jobs(1, KLING), service)
     assert (played.exit_code, played.counts) == (5, {"unknown": 1})
+    assert (len(service.looked_up), service.sent) == (5, [])
+
+
+def test_the_job_is_not_bought_again_when_only_one_look_up_did_not_find_it(theatre: Theatre) -> None:
+    """One answer "no such task" among questions that fail is not enough to pay again."""
+    script = [OUTAGE, None, OUTAGE, OUTAGE, OUTAGE]
+    service = FakeService(on_submit=first(LOST), on_find=lambda number, _: script[number - 1])
+    assert theatre.run(jobs(1, KLING), service).counts == {"submitting": 1}
+    assert len(service.sent) == 1
 
 
 def test_the_next_run_looks_it_up_when_the_run_ends_before(theatre: Theatre) -> None:

@@ -277,6 +277,15 @@ def test_status_says_when_the_last_run_ended_when_it_did() -> None:
     assert len(status_lines(replace(ended, runs=[]), "")) == 8
 
 
+def test_status_shows_our_own_id_when_an_unknown_job_has_one() -> None:
+    """Whoever looks for the task at the vendor's can ask for it by that id."""
+    lost = unknown()
+    ours = replace(lost, record=replace(lost.record, external_id="vbp-0123"))
+    status = replace(STATUS, unknown=[ours])
+    assert any(f"{SENT}, our id vbp-0123: " in line for line in status_lines(status, ""))
+    assert json.loads(status_json(status))["unknown"][0]["external_id"] == "vbp-0123"
+
+
 def test_status_is_one_object_when_a_script_asks() -> None:
     """The same facts, whole and under stable names."""
     found = json.loads(status_json(STATUS))
@@ -292,6 +301,7 @@ def test_status_is_one_object_when_a_script_asks() -> None:
             "sent_at": "1970-01-01T00:00:01.500Z",
             "body_sha256": "ab" * 32,
             "base_url": "https://api",
+            "external_id": None,
             "task_id": "t1",
             "error": {
                 "stage": "submit",
