@@ -8,6 +8,7 @@ task was made, no word of a message says that there is none.
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -254,7 +255,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         seconds = float(given)
         return seconds if math.isfinite(seconds) else None
     try:
-        return max(0.0, parsedate_to_datetime(given).timestamp() - now)
+        moment = parsedate_to_datetime(given)
+        return max(0.0, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now)
     except (ValueError, OverflowError, OSError):
         return None
 

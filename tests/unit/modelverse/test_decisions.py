@@ -1,6 +1,7 @@
 """What an answer means: the tables of modelverse-api.md §7, row by row and for both calls."""
 
 import json
+import time
 
 import pytest
 
@@ -350,6 +351,17 @@ def test_the_newer_form_is_offered_when_wan22_refuses_image_url() -> None:
 def test_seconds_to_wait_come_out_when_retry_after_is_read(given: str, seconds: float | None) -> None:
     """Seconds or an HTTP date, never negative; nonsense counts as not given."""
     assert retry_after({"retry-after": given}, NOW) == seconds
+
+
+@pytest.mark.parametrize("given", ["Thu, 09 Oct 2025 08:53:50", "Thu, 09 Oct 2025 08:53:50 -0000"])
+def test_a_date_is_meant_in_utc_when_it_names_no_zone(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An HTTP date is UTC whether it says so or not, wherever this machine stands."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "UTC-8")
+        time.tzset()
+        seconds = retry_after({"retry-after": given}, NOW)
+    time.tzset()
+    assert seconds == 30.0
 
 
 def test_a_retry_after_is_kept_when_the_error_is_of_any_kind() -> None:
