@@ -18,6 +18,7 @@ from pipeline.core.jobs import Failure, Record, Stage, StoredFile
 from pipeline.core.ports import Service, VideoStore
 from pipeline.core.values import Value
 from pipeline.engine.account import Account
+from pipeline.engine.asking import ask
 from pipeline.engine.backoff import Backoff
 from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.due import DueQueue
@@ -185,10 +186,8 @@ class Downloaders:
 
     async def _refresh(self, record: Record, position: int) -> Record:
         """Ask the service for fresh URLs. Raises a `DownloadError` where it has none."""
-        if record.task is None:
-            raise ValueError(f"job {record.job.job_id} has no task to ask about")
         try:
-            report = await self._service.status(record.task)
+            report = await ask(self._service, record)
         except RejectedError as error:
             message = f"the service no longer has the video: {error.message}"
             raise InterruptedDownloadError(message, code=_GONE) from error

@@ -10,6 +10,7 @@ from pipeline.core.jobs import Failure, Record, Stage, Task, TaskReport, TaskSta
 from pipeline.core.ports import Service
 from pipeline.core.values import Value
 from pipeline.engine.account import Account
+from pipeline.engine.asking import ask
 from pipeline.engine.backoff import Backoff
 from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.due import DueQueue
@@ -136,7 +137,7 @@ class Pollers:
             return
         self._note_lateness(watch, now)
         try:
-            report = await self._service.status(watch.task)
+            report = await ask(self._service, watch.record)
         except ServiceError as error:
             await self._unanswered(watch, error)
             return

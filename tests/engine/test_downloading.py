@@ -1,6 +1,7 @@
 """What becomes of a finished task's videos: retries, fresh links, several files, full disks."""
 
 import asyncio
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -149,6 +150,16 @@ def test_the_question_is_repeated_when_no_fresh_link_can_be_had_now(theatre: The
     played = theatre.run(jobs(1), service, expired("old"))
     assert played.exit_code == 0
     assert [event.call for event in played.all(CallFailed)] == ["download", "download"]
+
+
+def test_no_other_tasks_link_is_used_when_the_answer_about_a_fresh_one_is_about_another_task(theatre: Theatre) -> None:
+    """The video of another task never comes under this job's name."""
+    theirs = replace(success("t9-j9", 1, "theirs"), task_id="t9-j9")
+    links = {1: success("t1-j1", 1, "old"), 2: theirs, 3: success("t1-j1", 1, "new")}
+    store = expired("old")
+    played = theatre.run(jobs(1), FakeService(on_status=lambda number, _: links[number]), store)
+    assert played.counts == {"done": 1}
+    assert not any("theirs" in url for _, url, _ in store.tried)
 
 
 def test_the_service_is_asked_again_when_it_forgets_the_task_for_a_moment(theatre: Theatre) -> None:

@@ -1,11 +1,14 @@
 """What becomes of a running task: questions, failed questions, strange answers, and tasks that take too long."""
 
+from dataclasses import replace
+
 import pytest
 
-from pipeline.core.errors import FatalError, RateLimitedError, RejectedError, TransientError
+from pipeline.core.errors import AmbiguousError, FatalError, RateLimitedError, RejectedError, TransientError
 from pipeline.core.events import CallFailed, JobLeft, StrangeStatus
-from pipeline.core.jobs import JobState, TaskReport, TaskState
+from pipeline.core.jobs import JobState, Task, TaskReport, TaskState
 from tests.engine.fakes import FakeService, FakeStore, Theatre, first, jobs, success
+from tests.engine.world import BASE_URL
 
 NOT_FOUND = RejectedError("no such task", code="not_found", http_status=404)
 SILENT = TransientError("gateway timeout", code="gateway_timeout_error", http_status=504)
@@ -66,6 +69,44 @@ def test_the_job_is_unknown_when_the_service_denies_the_task_six_times(
         assert record.outcome is not None
         assert record.outcome.failure is not None
         assert record.outcome.failure.code == "task_unknown"
+
+
+def about(task_id: str, state: TaskState = TaskState.FAILED) -> TaskReport:
+    return TaskReport(state, str(state), ("https://cdn.example/theirs.mp4",), task_id=task_id)
+
+
+def test_an_answer_says_nothing_when_it_is_about_another_task(theatre: Theatre) -> None:
+    """A proxy that mixes answers up files no job under another's end: the question is asked again, and told of."""
+    script = [about("t9"), about("t9", TaskState.SUCCEEDED)]
+    service = FakeService(on_status=first(*script))
+    played = theatre.run(jobs(1), service)
+    assert played.counts == {"done": 1}
+    assert [event.code for event in played.all(CallFailed)] == ["other_task"] * 2
+    assert "theirs" not in theatre.results()[0]["files"][0]["url"]
+
+
+@pytest.mark.parametrize("echoed", ["t1-j1", "T1-J1", "t1j1 ", None])
+def test_an_answer_counts_when_it_names_the_task_however_it_spells_it(theatre: Theatre, echoed: str | None) -> None:
+    """Case, dashes and blanks make no other task, and nobody has to echo the id at all."""
+    report = TaskReport(TaskState.FAILED, "Failed", task_id=echoed)
+    assert theatre.run(jobs(1), FakeService(on_status=first(report))).counts == {"failed": 1}
+
+
+def test_an_answer_counts_when_the_task_was_asked_for_by_our_own_id(theatre: Theatre) -> None:
+    """The service answers under its own id then (§8), which is another one for the same task."""
+    lost = AmbiguousError("the connection was lost", code="connection_lost")
+    service = FakeService(on_submit=first(lost), on_find=lambda _, ours: Task(ours, BASE_URL))
+    service.on_status = lambda *_: about("t1")
+    assert theatre.run(jobs(1, "kling-v3"), service).counts == {"failed": 1}
+
+
+def test_an_answer_counts_when_the_task_was_asked_for_by_the_authors_own_id(theatre: Theatre) -> None:
+    """A person may resolve an unknown job with the id that the manifest gave its task."""
+    job = replace(jobs(1)[0], parameters={"external_task_id": "mine-1"})
+    service = FakeService(on_submit=first(AmbiguousError("lost", code="timeout")), on_status=lambda *_: about("t1"))
+    assert theatre.run([job], service).counts == {"unknown": 1}
+    theatre.between_runs(lambda ledger: ledger.resolve_task("j1", Task("mine-1", BASE_URL), at=theatre.now))
+    assert theatre.run([job], service).counts == {"failed": 1}
 
 
 def test_a_strange_word_is_told_once_and_the_task_is_asked_about_on(theatre: Theatre) -> None:
