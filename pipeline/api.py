@@ -18,7 +18,7 @@ import msgspec
 from pipeline.beside import Beside, Ended, check
 from pipeline.catalog import Catalog, Quoter
 from pipeline.core.clock import LoopClock
-from pipeline.core.errors import PipelineError, UsageError
+from pipeline.core.errors import LedgerError, PipelineError, UsageError
 from pipeline.core.events import Event, FolderAwaited, JobMoved, Listener, nobody
 from pipeline.core.jobs import ENDED, EVERY_STATE, Failure, Job, JobState
 from pipeline.core.values import Value
@@ -102,6 +102,8 @@ class Run:
         self._beside: Beside | None = None
         self._running: asyncio.Task[Summary] | None = None
         self._over = False
+        self._failing = False
+        """An error is under way that says more than anything that goes wrong while everything is closed."""
 
     async def __aenter__(self) -> "Run":
         async with contextlib.AsyncExitStack() as stack:
@@ -119,9 +121,13 @@ class Run:
             if self._running is not None:
                 await self._ended(self._running)
         finally:
+            failure = _failure(self._running)
+            self._failing = error is not None or failure is not None
             await self._open.aclose()
-        if self._running is not None and kind is None:
-            self._running.result()
+        if error is None and failure is not None:
+            raise failure
+        if error is not None and isinstance(failure, LedgerError) and failure is not error:
+            error.add_note(failure.message)  # it may name tasks that are not on record
 
     async def _ended(self, running: "asyncio.Task[Summary]") -> None:
         """Wait for the end of the run; cancelled, it ends the run at once and passes the cancellation on."""
@@ -158,7 +164,7 @@ class Run:
         catalog = self._manifest.catalog
         run_id = new_run_id()
         ledger = await Ledger.open(self.folder, run_id=run_id, at=time.time())
-        stack.push_async_callback(lambda: ledger.close(at=time.time()))
+        stack.push_async_callback(self._close, ledger)
         ledger.remember(PRICES_KEY, catalog.prices_as_of)
         made = Beside(
             settings,
@@ -191,6 +197,14 @@ class Run:
             moves=self._moves | beside.moves,
         )
         return batch, beside
+
+    async def _close(self, ledger: Ledger) -> None:
+        """A ledger that is broken says so again; behind an error, which may name what is not on record, it is quiet."""
+        try:
+            await ledger.close(at=time.time())
+        except LedgerError:
+            if not self._failing:
+                raise
 
     def _about(self, run_id: str) -> About:
         file = Path(self._manifest.file)
@@ -304,6 +318,13 @@ def examine(manifest: Manifest, folder: Path) -> Examined:
         return Examined(known, checked=False)
     warnings = tuple(str(warning) for warning in manifest.check().warnings)
     return Examined(Reading(identity, warnings), checked=True)
+
+
+def _failure(running: "asyncio.Task[Summary] | None") -> BaseException | None:
+    """What ended the run, where that was an error."""
+    if running is None or not running.done():
+        return None
+    return asyncio.CancelledError() if running.cancelled() else running.exception()
 
 
 def _last_reading(folder: Path) -> Reading | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.ledger import LedgerReader
 from tests.process.aftermath import FOLDER, check_folder, finish
 from tests.process.double import Double, honest, make_video
 
@@ -138,6 +139,41 @@ def fill(path: Path) -> None:
     with suppress(OSError), path.open("wb", buffering=0) as stream:
         while stream.write(bytes(4096)):
             pass
+
+
+def test_the_last_words_name_every_paid_task_when_the_disk_fills_up_while_submits_are_answered(
+    small_disk: SmallDisk, lab: Any
+) -> None:
+    """What was paid for is on record or named by the command as it ends, and by its name it is collected."""
+    small_disk.mount("size=2m")
+    prompts = [f"wave{number}" for number in range(12)]
+    with Double(honest(make_video(100_000))) as double:
+
+        def submit(handler: Any) -> None:
+            if double.bought().total() >= 3:
+                fill(lab.path / "outputs/fill")
+            accept(handler)
+
+        accept, double.submit = double.submit, submit
+        lab.environment["MODELVERSE_ENDPOINT"] = double.url
+        command = ("run", lab.manifest(*prompts, concurrency=12, poll_lag=5.0, **ROOMY))
+        ended = lab.run(*command)
+        assert ended.code == 3
+        assert "the disk is full; make room and run the same command again" in ended.err
+        named = dict(re.findall(r"^job (\S+) has task (\S+), which is not on record$", ended.err, re.MULTILINE))
+        with LedgerReader(lab.path / FOLDER) as reader:
+            recorded = {job for job in prompts if (record := reader.record(job)) and record.task}
+        assert named
+        assert named.keys() | recorded == double.bought().keys()
+        assert not named.keys() & recorded
+        (lab.path / "outputs/fill").unlink()
+        small_disk.mount("remount,size=20m")
+        double.submit = accept
+        assert lab.run(*command).code == 5
+        for job, task_id in named.items():
+            assert lab.run("resolve", FOLDER, job, "--task-id", task_id).code == 0
+        assert lab.run(*command).code == 0
+        assert double.bought() == dict.fromkeys(prompts, 1)
 
 
 def test_nothing_is_bought_when_less_is_free_than_the_floor(small_disk: SmallDisk, lab: Any) -> None:
