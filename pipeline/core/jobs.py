@@ -206,3 +206,5 @@ class Record(Value):
     outcome: Outcome | None = None
     external_id: str | None = None
     """Our own id for the attempt's task, where the model carries one: a lost submit can be looked up by it."""
+    stored: tuple[StoredFile, ...] = ()
+    """Of a job in `FETCHING`: the videos that were whole once, and are fetched again."""

@@ -68,4 +68,7 @@ class VideoStore(Protocol):
         """Remove what an unfinished download of `output` left behind; a whole file stays."""
 
     async def verify(self, file: StoredFile) -> str | None:
-        """What is wrong with a stored file, in words, or None where it still is what the record says."""
+        """What is wrong with a stored file, in words, or None where it still is what the record says.
+
+        Raises `FolderError` where the file cannot be read, which says nothing about what it holds.
+        """

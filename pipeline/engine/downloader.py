@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from pipeline.core.errors import (
     DownloadError,
     FatalError,
+    FolderError,
     InterruptedDownloadError,
     LinkExpiredError,
     NoSpaceError,
@@ -58,6 +59,8 @@ class _Transfer:
     """Its URL no longer holds."""
     refreshed: bool = False
     """Its URL is fresh from the service, since the last pause."""
+    sought: bool = False
+    """Whether what is on record of an earlier fetch was looked for on the disk."""
 
     @property
     def whole(self) -> bool:
@@ -155,12 +158,28 @@ class Downloaders:
 
     async def _bring(self, transfer: _Transfer) -> None:
         """All videos of one task, in order; the job is done when the last one is there."""
+        await self._find(transfer)
         while not transfer.whole:
             if transfer.output is None:
                 transfer.output = await self._output(transfer.record, len(transfer.files))
                 if transfer.record.attempt > 1:  # what is left there may belong to an earlier attempt's task
                     await self._store.discard(transfer.output)
             transfer.take(await self._one(transfer, transfer.output))
+
+    async def _find(self, transfer: _Transfer) -> None:
+        """Take what was whole once and is so again: a disk may have been away for a while."""
+        if transfer.sought:
+            return
+        transfer.sought = True
+        stored = transfer.record.stored
+        if stored and await self._is_whole(stored):
+            transfer.files += stored
+
+    async def _is_whole(self, stored: tuple[StoredFile, ...]) -> bool:
+        try:
+            return not any([await self._store.verify(file) for file in stored])
+        except FolderError:  # nobody can tell: it is fetched again
+            return False
 
     async def _output(self, record: Record, position: int) -> str:
         """Where a task's video number `position` goes: never where another job's video goes."""

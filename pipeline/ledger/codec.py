@@ -157,6 +157,7 @@ def record_of(row: Columns) -> Record:
         submitted_at=row["submitted_at"],
         outcome=_outcome_of(row, state) if state.ended else None,
         external_id=row["external_id"],
+        stored=files_of(row["files"]) if row["files"] and state is JobState.FETCHING else (),
     )
 
 
@@ -188,7 +189,7 @@ def _task_of(row: Columns) -> Task | None:
 
 
 def _outcome_of(row: Columns, state: JobState) -> Outcome:
-    files = files_of(row["files"]) if row["files"] else ()
+    files = files_of(row["files"]) if row["files"] and state is JobState.DONE else ()
     return Outcome(state, files, failure_of(row))
 
 

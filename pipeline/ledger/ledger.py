@@ -275,6 +275,10 @@ class Ledger:
         """done → fetching: a video is no longer what its record says, and the next run fetches it without paying."""
         return self._enqueue(transitions.fetch_again, job_id, at)
 
+    def found_whole(self, job_id: str, at: float) -> asyncio.Future[None]:
+        """fetching or failed → done: the videos on record are on the disk, as they were."""
+        return self._enqueue(transitions.found_whole, job_id, at)
+
     # -- a person's decision ----------------------------------------------------------------------------------------
 
     def resolve_task(self, job_id: str, task: Task, at: float) -> asyncio.Future[None]:

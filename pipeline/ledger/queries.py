@@ -240,6 +240,10 @@ _ENDED_COUNTS = """
     SELECT state, count(*) FROM jobs WHERE job_id IN (SELECT job_id FROM results WHERE seq > ?) GROUP BY state
 """
 _FILES = "SELECT job_id, files FROM jobs WHERE state = 'done' ORDER BY seq"
+_STORED = """
+    SELECT job_id, state, files FROM jobs WHERE files IS NOT NULL AND state IN ('done', 'fetching', 'failed')
+    ORDER BY seq
+"""
 _LATEST = """
     SELECT line FROM results AS mine
     WHERE NOT EXISTS (SELECT 1 FROM results AS later WHERE later.job_id = mine.job_id AND later.seq > mine.seq)
@@ -252,6 +256,12 @@ def files(connection: sqlite3.Connection) -> Iterator[tuple[str, StoredFile]]:
     for job_id, stored in connection.execute(_FILES):
         for file in files_of(stored):
             yield job_id, file
+
+
+def stored(connection: sqlite3.Connection) -> Iterator[tuple[str, JobState, tuple[StoredFile, ...]]]:
+    """Every job with videos on record: done, or done once and to be fetched again, or failed at that."""
+    for job_id, state, files in connection.execute(_STORED):
+        yield job_id, JobState(state), files_of(files)
 
 
 def story(connection: sqlite3.Connection, job_id: str) -> Story | None:

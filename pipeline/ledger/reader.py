@@ -110,6 +110,10 @@ class LedgerReader(Overview):
         """Every video that should be on disk with its job's id, streamed."""
         return self._stream(queries.files(self._connection))
 
+    def stored(self) -> Iterator[tuple[str, JobState, tuple[StoredFile, ...]]]:
+        """Every job with videos on record, streamed: done, or done once and to be fetched again, or failed at that."""
+        return self._stream(queries.stored(self._connection))
+
     def latest(self) -> Iterator[str]:
         """The newest results line of each job that has one, without newlines, in the file's order, streamed."""
         return self._stream(queries.latest(self._connection))

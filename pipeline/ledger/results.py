@@ -32,7 +32,8 @@ from pipeline.ledger.schema import LEDGER_NAME, open_for_writing, require_ledger
 RESULTS_NAME = "results.jsonl"
 
 _SCHEMA = 1
-_STATUS = {JobState.DONE: "succeeded", JobState.FAILED: "failed", JobState.UNKNOWN: "unknown"}
+SUCCEEDED = "succeeded"
+_STATUS = {JobState.DONE: SUCCEEDED, JobState.FAILED: "failed", JobState.UNKNOWN: "unknown"}
 _CHUNK = 1000
 """Lines that are read and written at once."""
 _REMEMBER_EVERY = 1024 * 1024

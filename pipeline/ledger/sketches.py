@@ -162,7 +162,7 @@ def _sketch(
         submitted_at=submitted_at,
         task_id=task_id,
         answer=read.answer(report) if report else _UNANSWERED,
-        videos=read.videos(files) if ended and files else (),
+        videos=read.videos(files) if files and state == JobState.DONE else (),
         failure=Failure(Stage(stage), code, message, status) if ended and code is not None else None,
         cost=_cost(*cost),
     )

@@ -20,7 +20,7 @@ from pipeline.ledger import purchases
 from pipeline.ledger.codec import failure_of, to_json, well_formed
 from pipeline.ledger.connection import Attempt, LedgerConnection
 from pipeline.ledger.queries import glob
-from pipeline.ledger.results import Ending, build_line
+from pipeline.ledger.results import SUCCEEDED, Ending, build_line
 
 
 class LedgerConflictError(RuntimeError):
@@ -240,6 +240,31 @@ def fetch_again(connection: LedgerConnection, job_id: str, at: float) -> None:
     _move(connection, _FETCH_AGAIN, (at, attempt.seq), job_id, "fetched again")
 
 
+_FOUND_WHOLE = """
+    UPDATE jobs SET state = 'done', failure_stage = NULL, failure_code = NULL, failure_message = NULL,
+        failure_status = NULL, download_again = 0, moved_at = ?
+    WHERE seq = ? AND state IN ('fetching', 'failed') AND files IS NOT NULL
+"""
+_TOLD = """
+    SELECT line, json_extract(line, '$.status') AS status FROM results WHERE job_id = ? AND attempt = ?
+    ORDER BY seq DESC
+"""
+
+
+def found_whole(connection: LedgerConnection, job_id: str, at: float) -> None:
+    """fetching or failed → done: the videos on record are on the disk, as they were.
+
+    Where a failure was told since, the line that told of the videos is told again.
+    """
+    attempt = _leaving(connection, job_id, JobState.FETCHING, JobState.FAILED)
+    told = connection.execute(_TOLD, (job_id, attempt.number)).fetchall()
+    _move(connection, _FOUND_WHOLE, (at, attempt.seq), job_id, "found whole")
+    connection.forget(job_id)
+    if told and told[0]["status"] != SUCCEEDED:
+        for line in [row["line"] for row in told if row["status"] == SUCCEEDED][:1]:
+            _tell(connection, job_id, attempt.number, line)
+
+
 # -- recovery and second tries --------------------------------------------------------------------------------------
 
 _DOWNLOAD_AGAIN = """
@@ -371,10 +396,11 @@ _WAITING = "SELECT seq, attempt, state, spec FROM jobs WHERE job_id = ?"
 _STATE = "SELECT state FROM jobs WHERE job_id = ?"
 _DOUBT = "SELECT failure_stage, failure_code, failure_message, failure_status FROM jobs WHERE job_id = ?"
 _END_BADLY = """
-    UPDATE jobs SET state = ?, report = ?, files = NULL, failure_stage = ?, failure_code = ?, failure_message = ?,
+    UPDATE jobs SET state = ?, report = ?, failure_stage = ?, failure_code = ?, failure_message = ?,
         failure_status = ?, download_again = ?, submitted_at = ?, moved_at = ?
     WHERE seq = ? AND state = ?
 """
+"""What videos a job has on record stays there: they may lie on the disk although they cannot be fetched again."""
 _END_WELL = """
     UPDATE jobs SET state = 'done', files = ?, failure_stage = NULL, failure_code = NULL, failure_message = NULL,
         failure_status = NULL, download_again = 0, moved_at = ?
@@ -465,7 +491,12 @@ def _end(
     else:
         _move(connection, _END_BADLY, _bad_end(attempt, ended, ended.failure, at, download_again), job_id, "ended")
     connection.forget(job_id)
-    number = connection.write(_LINE, (job_id, attempt.number, line)).lastrowid
+    _tell(connection, job_id, attempt.number, line)
+
+
+def _tell(connection: LedgerConnection, job_id: str, attempt: int, line: str) -> None:
+    """Append a results line."""
+    number = connection.write(_LINE, (job_id, attempt, line)).lastrowid
     if connection.lines is not None and number is not None:
         connection.lines.append((number, line))
 

@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from pipeline.core.errors import FolderError
 from pipeline.core.jobs import StoredFile
 
 _STRETCH_BYTES = 8 << 20
@@ -23,7 +24,10 @@ class Comparison:
         self._hash = hashlib.sha256()
 
     def step(self) -> bool:
-        """Do a stretch of the work; True while there is more to do."""
+        """Do a stretch of the work; True while there is more to do.
+
+        Raises `FolderError` where the file cannot be read, which says nothing about what it holds.
+        """
         try:
             if self._descriptor is None:
                 self.verdict = self._open()
@@ -32,7 +36,7 @@ class Comparison:
         except FileNotFoundError:
             self.verdict = "is missing"
         except (OSError, ValueError) as exc:
-            self.verdict = f"cannot be read: {getattr(exc, 'strerror', None) or exc}"
+            raise FolderError(f"cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
         return False
 
     def close(self) -> None:

@@ -101,7 +101,10 @@ class LocalVideoStore:
         await Part(self._places.of(output), self._threads, self._assurance).discard()
 
     async def verify(self, file: StoredFile) -> str | None:
-        """What is wrong with a stored file, in words, or None where it still is what the record says."""
+        """What is wrong with a stored file, in words, or None where it still is what the record says.
+
+        Raises `FolderError` where the file cannot be read, which says nothing about what it holds.
+        """
         relative = PurePosixPath(file.path)
         if relative.is_absolute() or ".." in relative.parts:
             return "lies outside the output folder"

@@ -25,7 +25,10 @@ EXIT_CODES = (
     (2, "bad usage, manifest or settings; nothing was submitted"),
     (75, "another run holds the output folder"),
     (4, "the account was refused (key, quota, IP, balance); work remains"),
-    (3, "stopped with work remaining: deadline, signal, budget, disk, outage; or some tasks still run at the service"),
+    (
+        3,
+        "stopped with work remaining: deadline, signal, budget, disk, outage; or tasks still run at the service; or `verify` could not read a file",
+    ),
     (5, "everything else ended, but some submits have an unknown outcome and wait for a decision"),
     (1, "finished, some jobs failed; or `verify` found a difference"),
     (0, "finished, nothing failed, or nothing to do; also where `--limit` or `--select` left jobs queued on purpose"),

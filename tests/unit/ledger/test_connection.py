@@ -55,6 +55,7 @@ def step(ledger: LedgerConnection, rng: random.Random, name: str, at: float) -> 
         JobState.FAILED: [
             lambda: transitions.retry_failed(ledger, name, at),
             lambda: transitions.recover(ledger, RUN, at),
+            lambda: name in {one for one, *_ in queries.stored(ledger)} and transitions.found_whole(ledger, name, at),
         ],
         JobState.UNKNOWN: [
             lambda: transitions.resubmit_unknown(ledger, name, at),

@@ -77,6 +77,55 @@ def test_job_moves_when_transition_fits_its_state(
     assert lines(connection) - before == (name in ENDING)
 
 
+def _fetch_in_vain(connection: sqlite3.Connection) -> None:
+    transitions.fetch_again(connection, JOB, 5.0)
+    transitions.download_failed(connection, RUN, JOB, FAILURE, 6.0, final=True)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_is_done_again_when_its_videos_on_record_are_found(
+    connection: sqlite3.Connection, bring_to: BringTo, fails: bool
+) -> None:
+    """A fetch that was in vain leaves the record of the videos; the newest line of the job tells of them again."""
+    bring_to(connection, D)
+    (told,) = queries.latest(connection)
+    done = queries.record(connection, JOB)
+    if fails:
+        _fetch_in_vain(connection)
+        failed = queries.record(connection, JOB)
+        assert failed is not None
+        assert failed.outcome == Outcome(X, (), FAILURE)
+    else:
+        transitions.fetch_again(connection, JOB, 5.0)
+    ((_, _, files),) = queries.stored(connection)
+    transitions.found_whole(connection, JOB, 7.0)
+    assert queries.record(connection, JOB) == done
+    assert done is not None
+    assert done.outcome == Outcome(D, files)
+    assert list(queries.latest(connection)) == [told]
+    assert lines(connection) == (3 if fails else 1)
+
+
+@pytest.mark.parametrize("state", [F, X])
+def test_a_job_is_not_done_when_no_videos_of_it_are_on_record(
+    connection: sqlite3.Connection, bring_to: BringTo, state: JobState
+) -> None:
+    """Only what was whole once can be found to be whole."""
+    bring_to(connection, state)
+    with pytest.raises(LedgerConflictError, match=f"is {state} and cannot be found whole"):
+        transitions.found_whole(connection, JOB, 5.0)
+
+
+def test_the_videos_of_an_attempt_are_forgotten_when_another_is_bought(
+    connection: sqlite3.Connection, bring_to: BringTo
+) -> None:
+    """What an earlier attempt brought says nothing about the next one."""
+    bring_to(connection, D)
+    _fetch_in_vain(connection)
+    transitions.retry_failed(connection, None, 8.0)
+    assert list(queries.stored(connection)) == []
+
+
 def test_a_task_is_refused_when_it_belongs_to_another_job(connection: sqlite3.Connection, bring_to: BringTo) -> None:
     """One task makes one job's videos: an id that is known already cannot settle another job's doubt."""
     bring_to(connection, D, "other")
