@@ -27,7 +27,10 @@ EXIT_CODES = (
     (4, "the account was refused (key, quota, IP, balance); work remains"),
     (
         3,
-        "stopped with work remaining: deadline, signal, budget, disk, outage; or tasks still run at the service; or `verify` could not read a file",
+        (
+            "stopped with work remaining: deadline, signal, budget, disk, outage; or tasks still run at the service; "
+            "or `verify` could not read a file"
+        ),
     ),
     (5, "everything else ended, but some submits have an unknown outcome and wait for a decision"),
     (1, "finished, some jobs failed; or `verify` found a difference"),
