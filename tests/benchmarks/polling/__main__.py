@@ -1,4 +1,4 @@
-"""When to ask, simulated: the product's schedule beside what other clients do, on eight kinds of service."""
+"""When to ask, simulated: the product's schedule beside what other clients do, on nine kinds of service."""
 
 import statistics
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Eight services that tasks may meet; for four of them, the least `mean lag × questions` that knows only the age."""
+"""Nine services that tasks may meet; for four of them, the least `mean lag × questions` that knows only the age."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -49,6 +49,10 @@ def _bimodal(rng: Random, *, keyed: bool) -> Order:
 
 def _shift(rng: Random, number: int) -> Order:
     return Order("any", _lognormal(rng, (50.0, 20.0, 90.0)[number * 3 // JOBS], 0.3))
+
+
+def _refusing(rng: Random) -> Order:
+    return Order("any", 1.2 if rng.random() < 0.1 else _lognormal(rng, 50.0, 0.3))
 
 
 def _effort(density: Callable[[float], float], survival: Callable[[float], float], until: float) -> float:
@@ -109,6 +113,7 @@ WORKLOADS = (
         bound=_bound(_pareto_effort(20.0, 1.8)),
         allowed=1.3,
     ),
+    Workload("lognormal 50 s, σ .3, a tenth refused after 1.2 s", lambda rng, _: _refusing(rng)),
     Workload("shift 50→20→90 s", _shift),
     Workload("own line, 20 at once", lambda rng, _: Order("any", _lognormal(rng, 20.0, 0.3)), machines=20),
     Workload(
