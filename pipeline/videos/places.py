@@ -31,6 +31,8 @@ _BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EE
 _NO_HANDLE = frozenset({errno.EMFILE, errno.ENFILE})
 _SHUT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY, errno.ETXTBSY})
 """What shuts a place to us, and may do so to one output alone."""
+_AWAY = frozenset({errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO})
+"""What a disk answers that has gone; it may be one that is mounted below `videos/`."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -78,7 +80,8 @@ class _OutputErrors(Struct, frozen=True):
     ) -> None:
         if not isinstance(error, OSError):
             return
-        if error.errno in _SHUT and self.place.is_own_ground():
+        below = self.place.folder != self.place.videos
+        if (error.errno in _SHUT or (below and error.errno in _AWAY)) and self.place.is_own_ground():
             raise DownloadError(
                 f"the video cannot be put at {self.place.final}: {error.strerror or error}; "
                 "let this user write there, or take away what is in the way",
@@ -115,7 +118,11 @@ class Place(Struct, frozen=True):
         Otherwise it is `videos` itself that cannot take it.
         """
         below = self.final[len(self.videos) + 1 :].partition("/")[0]
-        return os.path.lexists(f"{self.videos}/{below}")
+        try:
+            os.lstat(f"{self.videos}/{below}")
+        except OSError as error:  # another error: it is there, and unwell
+            return error.errno != errno.ENOENT
+        return True
 
     def prepare(self) -> None:
         """Make the folders, and refuse an output that leads out of `videos/` or that no file can be called.

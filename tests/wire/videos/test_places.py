@@ -92,6 +92,17 @@ def test_output_alone_fails_when_only_its_own_place_is_shut(tmp_path, number):
         assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV])
+def test_output_alone_fails_when_a_disk_below_its_folder_has_gone(tmp_path, number):
+    """A dead disk that is mounted inside `videos/` is no end of the run; the disk of all outputs is."""
+    (tmp_path / "videos" / "d").mkdir(parents=True)
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"old")
+    for output, kind in {"d/e.mp4": DownloadError, "f/g.mp4": FolderError, "a.mp4": FolderError}.items():
+        with pytest.raises(PipelineError) as caught, Places(tmp_path).of(output).errors:
+            raise OSError(number, "gone")
+        assert type(caught.value) is kind
+
+
 def test_download_is_interrupted_when_no_file_handle_is_left(tmp_path):
     """Too many open files is a state that passes: the download waits and goes on."""
     file = PartFile(Places(tmp_path).of("a.mp4"), Assurance())
