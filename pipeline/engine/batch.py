@@ -15,6 +15,7 @@ from pipeline.engine.account import Account
 from pipeline.engine.crew import Crew
 from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.order import Seconds
+from pipeline.engine.patience import Patience
 from pipeline.ledger import Enrolment, Ledger, Reading
 from pipeline.settings import Settings
 
@@ -64,9 +65,9 @@ class Batch:
         self._settings = settings
         clock = clock or SystemClock()
         self._desk = Desk(ledger, clock, listener, prices, moves)
-        self._crew = Crew(self._desk, ledger, service, store, settings, clock, rng or Random(), seconds)  # noqa: S311 - spreads load
-        self._leave_at: float | None = None
-        self._patience = asyncio.timeout(None)
+        self._patience = Patience()
+        rng = rng or Random()  # noqa: S311 - spreads load
+        self._crew = Crew(self._desk, ledger, service, store, settings, clock, rng, seconds, self._patience)
 
     @property
     def account(self) -> Account:
@@ -104,10 +105,7 @@ class Batch:
         """Submit nothing more, ask nothing more, and end after a grace for what is under way (seconds)."""
         self._desk.stop(stop)
         self._crew.dismiss(stop.message)
-        leave_at = asyncio.get_running_loop().time() + (self._settings.grace if grace is None else grace)
-        self._leave_at = leave_at if self._leave_at is None else min(leave_at, self._leave_at)
-        with contextlib.suppress(RuntimeError):  # not waiting yet, or no more: `_until_over` reads `_leave_at`
-            self._patience.reschedule(self._leave_at)
+        self._patience.shorten(self._settings.grace if grace is None else grace)
 
     @contextlib.contextmanager
     def _deadline(self) -> Iterator[None]:
@@ -174,11 +172,9 @@ class Batch:
 
     async def _until_over(self, producing: "asyncio.Task[None]") -> None:
         """Wait for the last job to end, or for a stop and its grace."""
-        self._patience = asyncio.timeout_at(self._leave_at)
-        with contextlib.suppress(TimeoutError):
-            async with self._patience:
-                await asyncio.wait({producing})
-                await self._desk.until_idle()
+        async with self._patience.limit():
+            await asyncio.wait({producing})
+            await self._desk.until_idle()
 
     async def _summary(self) -> Summary:
         counts = await self._ledger.counts()
@@ -193,28 +189,30 @@ class _Over(Exception):  # noqa: N818 - not an error: the crew may go home
 def _raise_what_matters(group: BaseExceptionGroup[BaseException], unrecorded: Mapping[str, str]) -> None:
     """Nothing for the ordinary end; a known error of ours alone; a bug with all that belongs to it.
 
-    A known error tells of the tasks whose ids are in no ledger: with them a person can resolve the jobs.
+    Each tells of the tasks whose ids are in no ledger: with them a person can resolve the jobs.
     """
     _, rest = group.split(_Over)
     if rest is None:
         return
     known, bugs = rest.split(PipelineError)
     if bugs is not None or known is None:
-        raise rest
+        raise (
+            BaseExceptionGroup(_unrecorded_sentence(rest.message, unrecorded), rest.exceptions) if unrecorded else rest
+        )
     error: BaseException = known
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if unrecorded:
-        raise LedgerError(_unrecorded_sentence(error, unrecorded)) from error
+        raise LedgerError(_unrecorded_sentence(str(error), unrecorded)) from error
     raise error
 
 
-def _unrecorded_sentence(error: BaseException, unrecorded: Mapping[str, str]) -> str:
+def _unrecorded_sentence(error: str, unrecorded: Mapping[str, str]) -> str:
     lines = [f"job {job_id} has task {task_id}, which is not on record" for job_id, task_id in unrecorded.items()]
     lines.append(
         "to collect what was paid for, once the next run calls it unknown: pipeline resolve DIR JOB --task-id ID"
     )
-    return "\n".join([str(error), *lines])
+    return "\n".join([error, *lines])
 
 
 def _changed_sentence(enrolment: Enrolment) -> str:

@@ -21,6 +21,7 @@ from pipeline.engine.health import Health, HealthRules
 from pipeline.engine.memory import Memory
 from pipeline.engine.order import Seconds
 from pipeline.engine.pace import Pace
+from pipeline.engine.patience import Patience
 from pipeline.engine.poller import Pollers, PollRules
 from pipeline.engine.producer import Producer, SubmitRules
 from pipeline.engine.queue import JobQueue
@@ -42,6 +43,7 @@ class Crew:
         clock: Clock,
         rng: Random,
         seconds: Seconds,
+        patience: Patience,
     ) -> None:
         self._desk = desk
         self._ledger = ledger
@@ -50,6 +52,7 @@ class Crew:
         self._settings = settings
         self._clock = clock
         self._seconds = seconds
+        self._patience = patience
         self._backoff = Backoff(maximum=settings.retry_after_ceiling, rng=rng)
         self._health = Health(HealthRules(settings.min_free_bytes, settings.max_backlog))
         self._doubtful: list[Record] = []
@@ -213,6 +216,7 @@ class Crew:
             self._pollers,
             self._complaint,
             self._reached,
+            self._patience,
             SubmitRules(outage_timeout=settings.outage_timeout, grace=settings.grace),
         )
 

@@ -144,11 +144,6 @@ class Desk:
             await asyncio.wait(self._writing)
         return dict(self._unrecorded)
 
-    def unrecord(self, record: Record, asked: "asyncio.Future[Task | None]") -> None:
-        """The ledger can take nothing more: the task that a submit was answered with, if it was, is told at the end."""
-        if asked.done() and asked.exception() is None and (task := asked.result()) is not None:
-            self._unrecorded[record.job.job_id] = task.task_id
-
     def _note(self, job_id: str, heard: "asyncio.Future[None]", written: "asyncio.Future[None]") -> None:
         """The ledger has taken the id of a job's task, or not."""
         self._writing.discard(written)

@@ -1,6 +1,7 @@
 """The producer: takes a slot, takes the next job, and buys it once."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,7 +11,6 @@ from pipeline.core.body import Body
 from pipeline.core.errors import (
     AmbiguousError,
     FatalError,
-    LedgerError,
     RateLimitedError,
     RejectedError,
     Scope,
@@ -24,6 +24,7 @@ from pipeline.core.values import Value
 from pipeline.engine.account import Account
 from pipeline.engine.budget import Verdict
 from pipeline.engine.desk import Desk, Stop
+from pipeline.engine.patience import Patience
 from pipeline.engine.poller import Pollers
 from pipeline.engine.queue import JobQueue
 from pipeline.engine.slots import Slot
@@ -46,7 +47,7 @@ class SubmitRules(Value):
     trace_for: float = 86_400.0
     """So long after a submit, a look-up that decided nothing is left to the next run. Results are kept for a day."""
     grace: float = 8.0
-    """For answers that are outstanding when the ledger breaks: a task that is named can be collected."""
+    """For answers that are outstanding when an error ends the run: they may name tasks that are paid for."""
 
 
 class Producer:
@@ -62,6 +63,7 @@ class Producer:
         pollers: Pollers,
         complaint: Callable[[], str | None],
         reached: Callable[[], Awaitable[Stop]],
+        patience: Patience,
         rules: SubmitRules,
     ) -> None:
         self._crew = crew
@@ -72,6 +74,7 @@ class Producer:
         self._pollers = pollers
         self._complaint = complaint
         self._reached = reached
+        self._patience = patience
         self._rules = rules
         self._idle: list[_Hand] = []
 
@@ -214,27 +217,20 @@ class Producer:
                 self._hand_back(queued)
                 return None
             record = intended
-            task = await self._send(record, body)
-            if task is None:
-                self._hand_back(self._desk.withdraw(record))
-                return None
-        except RejectedError as error:
-            if queued.external_id is not None and error.scope is Scope.JOB:
-                return _Doubt(record, error)  # our id may be taken by the task of the answer that was lost before
-            return await self._refused(record, error)
+            task = await self._send(queued, record, body)
         except ServiceError as error:
-            return await self._refused(record, error)
-        self._account.accepted(self._pollers.watched)
-        return await self._desk.accepted(record, task)
+            return await self._failed(queued, record, error)
+        return await self._answered(record, task)
 
-    async def _send(self, record: Record, body: Body) -> Task | None:
+    async def _send(self, queued: Record, record: Record, body: Body) -> Task | None:
         """The paid request, exactly once; None where submitting stopped before it left."""
         answer: asyncio.Future[Task | None] = asyncio.get_running_loop().create_future()
         asking = asyncio.create_task(self._ask(record, body, answer))
         try:
             return await answer
         except asyncio.CancelledError:
-            await self._sent_home(record, asking)
+            await self._last_look(asking)
+            await self._sent_home(queued, record, asking)
             raise
 
     async def _ask(self, record: Record, body: Body, answer: "asyncio.Future[Task | None]") -> Task | None:
@@ -252,23 +248,49 @@ class Producer:
                 answer.set_result(task)
         return task
 
-    async def _sent_home(self, record: Record, asking: "asyncio.Future[Task | None]") -> None:
-        """The run ends before the answer came: that is written down, or the answer awaited where nothing can be.
+    async def _last_look(self, asking: "asyncio.Future[Task | None]") -> None:
+        """The run ends before the answer came: it is waited for as long as there is patience, and no longer."""
+        self._patience.shorten(self._rules.grace)  # an error came without a word; a stop has had its grace
+        with contextlib.suppress(asyncio.CancelledError):  # told twice; whoever calls passes it on
+            async with self._patience.limit():
+                await asyncio.wait([asking])
+        asking.cancel()
+        await asyncio.wait([asking])  # its connection is closed before the client is
 
-        What has an id of ours stays `submitting`: the next run asks for it.
+    async def _sent_home(self, queued: Record, record: Record, asked: "asyncio.Future[Task | None]") -> None:
+        """Write down what became of a request when nobody goes on with it: the next run does.
+
+        Where no answer came, what has an id of ours stays `submitting`: the next run asks for it.
         """
-        try:
+        if asked.cancelled():
             if record.external_id is None:
                 failure = Failure(Stage.SUBMIT, "interrupted", "the run ended before the answer came")
                 self._desk.abandon(record, failure)
-        except LedgerError:
-            await asyncio.wait([asking], timeout=self._rules.grace)
-            self._desk.unrecord(record, asking)
-        finally:
-            asking.cancel()
-            await asyncio.wait([asking])  # its connection is closed before the client is
-            if not asking.cancelled():
-                asking.exception()  # marks an error as seen: asyncio reports the others as lost
+            return
+        error = asked.exception()
+        if error is None:
+            left = await self._answered(record, asked.result())
+        elif isinstance(error, ServiceError):
+            doubt = await self._failed(queued, record, error)
+            left = None if doubt is None else doubt.record
+        else:
+            raise error  # a bug, which is seen; the job stays `submitting`
+        if left is not None:
+            self._desk.leave(left, "the run ended")
+
+    async def _answered(self, record: Record, task: Task | None) -> Record | None:
+        """The service has the task; or there is none, as the request was not sent."""
+        if task is None:
+            self._hand_back(self._desk.withdraw(record))
+            return None
+        self._account.accepted(self._pollers.watched)
+        return await self._desk.accepted(record, task)
+
+    async def _failed(self, queued: Record, record: Record, error: ServiceError) -> "_Doubt | None":
+        """The service refused, or failed to answer."""
+        if isinstance(error, RejectedError) and error.scope is Scope.JOB and queued.external_id is not None:
+            return _Doubt(record, error)  # our id may be taken by the task of the answer that was lost before
+        return await self._refused(record, error)
 
     async def _refused(self, record: Record, error: ServiceError) -> "_Doubt | None":
         """What an error of the submit means for the job, for the pace, and for the run."""

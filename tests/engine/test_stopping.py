@@ -1,14 +1,27 @@
 """How a run ends early: signals, the deadline, a broken ledger, a bug; and what each leaves behind."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
-from pipeline.core.errors import InterruptedDownloadError, LedgerError, RejectedError, TransientError
+from pipeline.core.errors import (
+    AmbiguousError,
+    FatalError,
+    FolderError,
+    InterruptedDownloadError,
+    LedgerError,
+    RateLimitedError,
+    RejectedError,
+    Scope,
+    TransientError,
+)
 from pipeline.core.events import BatchEnded, JobLeft, Stopping
+from pipeline.core.jobs import Job
 from pipeline.engine.batch import Batch
 from pipeline.engine.desk import Stop
-from tests.engine.fakes import SIGNAL, FakeService, FakeStore, Theatre, jobs
+from tests.engine.fakes import SIGNAL, FakeService, FakeStore, Played, Theatre, jobs
 
 
 def ask(batch: Batch) -> None:
@@ -125,6 +138,30 @@ def test_a_stop_during_a_pause_ends_the_run_at_once(theatre: Theatre) -> None:
     assert played.counts == {"queued": 3}
 
 
+def in_turns(turns: int, act: Callable[[Batch], None]) -> Callable[[Batch], None]:
+    """What happens so many turns of the event loop later."""
+
+    def wait(batch: Batch) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(in_turns(turns - 1, act), batch)
+        else:
+            act(batch)
+
+    return wait
+
+
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("submit_takes", [5.999, 6.0])
+def test_an_answer_is_on_record_when_it_comes_in_the_moment_in_which_the_grace_ends(
+    theatre: Theatre, submit_takes: float, turns: int
+) -> None:
+    """A task id that is in hand is never dropped, whichever turn of the event loop ends the run."""
+    service = FakeService(submit_takes=submit_takes)
+    played = theatre.run(jobs(1), service, at={2.0: ask, submit_takes: in_turns(turns, insist)}, grace=8.0)
+    assert played.counts == {"running": 1}
+    assert theatre.run(jobs(1), service).counts == {"done": 1}
+
+
 # -- the deadline
 
 
@@ -218,6 +255,85 @@ def test_an_answer_is_not_waited_for_longer_than_the_grace_when_the_ledger_break
     assert 5.0 <= played.took < 30.0
 
 
+# -- errors, whatever they are
+
+
+class Falling:
+    """A service whose answers become slow after six submits, and a store whose first video ends the run."""
+
+    def __init__(self, error: Exception, *, answer: Exception | None = None, slow: float = 6.0) -> None:
+        self.service = FakeService(duration=1.0, on_submit=self._submit)
+        self.store = FakeStore(takes=0.1, on_fetch=lambda *_: error)
+        self._answer = answer
+        self._slow = slow
+        self._quick = 0
+
+    def _submit(self, number: int, _job: Job) -> Exception | None:
+        if number == 6:
+            self.service.submit_takes, self._quick = self._slow, len(self.service.sent)
+        return self._answer if number > self._quick > 0 else None
+
+    def play(
+        self, theatre: Theatre, at: Mapping[float, Callable[[Batch], object]] | None = None, **more: Any
+    ) -> Played:
+        """A run that the store ends while answers are on their way."""
+        return theatre.run(jobs(12), self.service, self.store, concurrency=12, at=at, **more)
+
+    def late(self, theatre: Theatre) -> set[str]:
+        """The states of the jobs whose answers were on their way."""
+        return {str(theatre.record(job_id).state) for job_id in self.service.sent_jobs[self._quick :]}
+
+
+@pytest.mark.parametrize("error", [FolderError("gone"), ZeroDivisionError("a bug")])
+def test_answers_on_their_way_are_waited_for_when_any_error_ends_the_run(theatre: Theatre, error: Exception) -> None:
+    """They get the same grace as at a stop: each names a task that is paid for, and the next run collects it."""
+    falling = Falling(error)
+    played = falling.play(theatre)
+    assert played.error is error or isinstance(played.error, ExceptionGroup)
+    assert falling.late(theatre) == {"running"}
+    assert played.took < 10.0
+    assert theatre.run(jobs(12), falling.service).counts == {"done": 12}
+    assert len(falling.service.sent) == 12
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (RejectedError("no", code="moderation"), "failed"),
+        (RateLimitedError("slow down"), "queued"),
+        (TransientError("later"), "queued"),
+        (FatalError("who are you"), "queued"),
+        (RejectedError("not this model", scope=Scope.MODEL), "queued"),
+        (AmbiguousError("what", code="http_500"), "unknown"),
+    ],
+)
+def test_a_late_refusal_is_judged_as_ever_when_an_error_ends_the_run(
+    theatre: Theatre, answer: Exception, state: str
+) -> None:
+    """What surely created nothing is no doubt only because the run is over."""
+    falling = Falling(FolderError("gone"), answer=answer)
+    played = falling.play(theatre)
+    assert isinstance(played.error, FolderError)
+    assert falling.late(theatre) == {state}
+
+
+def test_answers_are_unknown_when_they_outlast_the_grace_that_an_error_leaves(theatre: Theatre) -> None:
+    """Nobody waits for ever."""
+    falling = Falling(FolderError("gone"), slow=60.0)
+    played = falling.play(theatre, grace=2.0)
+    assert played.took < 6.0
+    assert falling.late(theatre) == {"unknown"}
+
+
+def test_answers_are_not_waited_for_when_a_signal_insists_after_an_error(theatre: Theatre) -> None:
+    """A stop at once means this grace too."""
+    falling = Falling(FolderError("gone"), slow=60.0)
+    played = falling.play(theatre, at={4.5: ask, 5.0: insist}, grace=30.0)
+    assert played.took == 5.0
+    assert isinstance(played.error, FolderError)
+    assert falling.late(theatre) == {"unknown"}
+
+
 # -- bugs
 
 
@@ -262,6 +378,28 @@ def test_a_bug_is_seen_together_with_the_known_error_that_came_with_it(theatre: 
     played = theatre.run(jobs(9), service, concurrency=9, before_commit=fail, submit_rps=5.0)
     assert isinstance(played.error, ExceptionGroup)
     assert played.error.subgroup(ZeroDivisionError) is not None
+
+
+def test_every_task_is_named_when_a_bug_ends_a_run_whose_ledger_breaks(theatre: Theatre) -> None:
+    """A bug comes with the same last words: nobody else has the ids of those tasks."""
+    falling, broken = Falling(FolderError("gone")), False
+
+    def fail() -> None:
+        if broken:
+            raise OSError(28, "No space left on device")
+
+    def strike(number: int, _job_id: str) -> None:
+        nonlocal broken
+        broken = True
+        raise ZeroDivisionError("a bug")
+
+    falling.service.on_status = strike
+    played = falling.play(theatre, before_commit=fail)
+    assert isinstance(played.error, ExceptionGroup)
+    assert played.error.subgroup(ZeroDivisionError) is not None
+    unrecorded = [task_id for task_id in falling.service.created if theatre.record(task_id.split("-")[1]).task is None]
+    assert unrecorded
+    assert all(f"has task {task_id}, which is not on record" in str(played.error) for task_id in unrecorded)
 
 
 def test_nothing_is_submitted_when_the_manifest_raises_while_it_streams(theatre: Theatre) -> None:

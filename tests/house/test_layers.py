@@ -25,6 +25,7 @@ LAYERS = {
     "pipeline.engine.ceiling": 1,
     "pipeline.engine.order": 1,
     "pipeline.engine.pace": 1,
+    "pipeline.engine.patience": 1,
     "pipeline.engine.health": 1,
     "pipeline.engine.figures": 1,
     "pipeline.engine.budget": 1,
