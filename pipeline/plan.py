@@ -91,7 +91,7 @@ class Plan(Value):
     affordable: int
     """Jobs that the caps allow at worst, in the order of the manifest."""
     objection: str | None
-    """Why the run would refuse to begin under its caps."""
+    """Why the run would refuse to begin under its caps, or would buy nothing."""
     spending: Sequence[Spending] | None
     """What the folder has come to; None where its ledger did not note that."""
     time: Time
@@ -102,11 +102,15 @@ class Plan(Value):
     may_be_retried: int = 0
     """Rows of failed jobs that `retry_failed` would buy again."""
     warnings: Sequence[str] = ()
+    only_collects: bool = False
+    """Whether the objection is to what was bought before, which the run collects all the same."""
 
     @property
     def refused(self) -> bool:
         """Whether the run would end before it buys anything, with exit code 2."""
-        return self.objection is not None or (self.rows.changed > 0 and self.on_changed == "error")
+        return (self.objection is not None and not self.only_collects) or (
+            self.rows.changed > 0 and self.on_changed == "error"
+        )
 
 
 def plan(manifest: Manifest, folder: Path, settings: Settings, warnings: Sequence[str] = ()) -> Plan:
@@ -242,7 +246,9 @@ class _Reading:
     # -- the whole
 
     def _plan(self, manifest: Manifest, folder: Path, warnings: Sequence[str]) -> Plan:
-        tally = self._tally
+        tally, figures = self._tally, self._figures
+        against = objection(self._caps, figures, self._spending or ()) if figures.jobs else None
+        refusing = objection(self._caps, figures) is not None
         return Plan(
             manifest=manifest.file,
             folder=str(folder),
@@ -256,8 +262,9 @@ class _Reading:
             resubmitted=tally.resubmitted,
             not_selected=tally.not_selected,
             caps=self._caps,
-            affordable=tally.affordable,
-            objection=objection(self._caps, self._figures, self._spending or ()),
+            affordable=0 if against and not refusing else tally.affordable,
+            objection=against,
+            only_collects=against is not None and not refusing,
             spending=self._spending,
             time=self._time(),
             disk=_disk(self._figures, self._reader.mean_bytes() if self._reader and self._figures.counts else None),

@@ -19,6 +19,17 @@ from pipeline.cli.shell import Shell, config_option, folder_argument, verbose_op
 if TYPE_CHECKING:
     from pathlib import Path
 
+_NOTHING_IS_BOUGHT = {
+    "limit": 0,
+    "retry_failed": False,
+    "resubmit_unknown": False,
+    "select": None,
+    "budget": None,
+    "max_jobs": None,
+    "max_seconds": None,
+}
+"""Whatever the settings say: nothing is queued again, and what holds for buying does not keep from collecting."""
+
 
 @click.command("collect")
 @folder_argument
@@ -45,7 +56,7 @@ def command(shell: Shell, /, folder: "Path", config: "Path | None", api_key_file
         manifest=None,
         output=folder,
         config=config,
-        flags={"limit": 0},
+        flags=_NOTHING_IS_BOUGHT,
         rehearse=is_rehearsal(folder),
         speed=None,
         scenario=None,

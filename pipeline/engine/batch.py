@@ -84,8 +84,8 @@ class Batch:
 
         `jobs` streams into the ledger, whole, before the first paid call; where the ledger knows by the `reading` that
         they are in it already, they are not read at all.
-        Raises `UsageError` where a known row has changed, `FolderError` where the folder fails, and whatever `jobs`
-        raises; nothing was submitted then, or everything submitted is on record.
+        Raises `UsageError` where a known row has changed or jobs cannot be bought, `FolderError` where the folder
+        fails, and whatever `jobs` raises; nothing was submitted then, or everything submitted is on record.
         """
         with self._deadline():
             await self._enroll(jobs, reading)
@@ -122,18 +122,20 @@ class Batch:
             timer.cancel()
 
     async def _enroll(self, jobs: Iterable[Job], reading: Reading | None) -> None:
-        """New rows become queued jobs; known rows must not have changed, unless the settings say what then."""
-        if not await self._is_enrolled(reading):
-            on_changed = self._settings.on_changed
-            enrolment = await self._ledger.enroll(self._unless_stopped(jobs), on_changed, self._desk.now(), reading)
-            if enrolment.changed and on_changed == "error":
-                raise UsageError(_changed_sentence(enrolment))
-            if enrolment.changed and on_changed == "keep":
-                first = tuple(job.job_id for job in enrolment.changed[:_SHOWN])
-                self._desk.tell(RowsKept(self._desk.now(), enrolment.changed_total, first))
-        select = self._settings.select
-        if select is not None and not await self._ledger.is_selected(select):
-            raise UsageError(f"no job matches --select {select!r}; nothing was submitted")
+        """New rows become queued jobs; known rows must not have changed, unless the settings say what then.
+
+        Whatever speaks against the purchase is said here, and nothing has changed then: no job is queued again.
+        """
+        if await self._is_enrolled(reading):
+            await self._ledger.show(self._crew.approve)
+            return
+        on_changed, now = self._settings.on_changed, self._desk.now()
+        enrolment = await self._ledger.enroll(self._unless_stopped(jobs), on_changed, now, reading, self._crew.approve)
+        if enrolment.changed and on_changed == "error":
+            raise UsageError(_changed_sentence(enrolment))
+        if enrolment.changed and on_changed == "keep":
+            first = tuple(job.job_id for job in enrolment.changed[:_SHOWN])
+            self._desk.tell(RowsKept(self._desk.now(), enrolment.changed_total, first))
 
     async def _is_enrolled(self, reading: Reading | None) -> bool:
         if reading is None or reading.identity is None:
@@ -157,7 +159,7 @@ class Batch:
             await self._ledger.retry_failed(select=settings.select, at=now)
         if settings.resubmit_unknown:
             await self._ledger.resubmit_unknown(select=settings.select, at=now)
-        await self._crew.price()
+        await self._crew.open_budget()
         cursor = 0
         while page := await self._ledger.unfinished(after=cursor, limit=_PAGE):
             cursor = page[-1][0]
@@ -169,6 +171,7 @@ class Batch:
         slots = self._crew.account.slots.limit
         loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
         self._desk.tell(BatchStarted(self._desk.now(), counts, to_submit, slots, loop))
+        self._crew.heed()
 
     async def _until_over(self, producing: "asyncio.Task[None]") -> None:
         """Wait for the last job to end, or for a stop and its grace."""

@@ -210,7 +210,7 @@ class Unpriced:
 # -- before anything is submitted -----------------------------------------------------------------------------------
 
 
-def objection(caps: Caps, figures: Figures, spending: Sequence[Spending]) -> str | None:
+def objection(caps: Caps, figures: Figures, spending: Sequence[Spending] = ()) -> str | None:
     """Why jobs like these cannot be bought under the caps, whatever is left of them; None where they can."""
     if caps.money is not None:
         known = currencies(figures.counts, spending)

@@ -26,7 +26,7 @@ from pipeline.engine.poller import Pollers, PollRules
 from pipeline.engine.producer import Producer, SubmitRules
 from pipeline.engine.queue import JobQueue
 from pipeline.engine.schedule import LearnedSchedule
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, Waiting
 from pipeline.settings import Settings
 
 
@@ -60,6 +60,10 @@ class Crew:
         self._memory = Memory(ledger, self._schedule, clock)
         self._found_key = f"concurrency:{service.base_url}"
         self._found: str | None = None
+        self._figures = Figures()
+        self._limit = settings.limit
+        self._objection: str | None = None
+        """Why what was bought before does not let the caps be kept, where there is more to buy."""
         self.account = self._make_account()
         self._downloaders = self._make_downloaders()
         self._pollers = self._make_pollers()
@@ -71,27 +75,49 @@ class Crew:
             self._found = await self._ledger.recall(self._found_key)
             self.account.begin_at(self._found)
 
-    async def price(self) -> None:
-        """Tell what is about to be bought and what was bought before, and open the budget.
+    def approve(self, waiting: Waiting) -> None:
+        """See what is about to be bought, that which failed or is unknown included where the settings say so.
 
-        Raises `UsageError` where the jobs cannot be bought under the caps of the settings.
+        Called on the ledger's thread, before anything is queued again. Raises `UsageError` where no job is selected,
+        or the jobs cannot be bought under the caps of the settings.
         """
-        ledger, settings = self._ledger, self._settings
+        settings, quote = self._settings, self._desk.prices.quote
+        if settings.select is not None and not waiting.is_selected(settings.select):
+            raise UsageError(f"no job matches --select {settings.select!r}; nothing was submitted")
+        figures, caps = Figures(), caps_of(settings)
+        waiting.survey(
+            lambda job: figures.add(job, quote(job)),
+            select=settings.select,
+            limit=None if settings.order == "longest-first" else settings.limit,
+            failed=settings.retry_failed,
+            unknown=settings.resubmit_unknown,
+        )
+        complaint = objection(caps, figures)
+        if complaint is not None:
+            raise UsageError(f"{complaint}; nothing was submitted")
+        self._figures = figures
+
+    async def open_budget(self) -> None:
+        """Tell what is about to be bought and what was bought before, and open the budget."""
+        ledger, caps, figures = self._ledger, caps_of(self._settings), self._figures
         spending = await ledger.spending()
         if any(one.unpriced for one in spending):
             await ledger.price(self._desk.prices.quote)
             spending = await ledger.spending()
-        figures = await self._survey(None if settings.order == "longest-first" else settings.limit)
-        caps = caps_of(settings)
-        complaint = objection(caps, figures, spending)
-        if complaint is not None:
-            raise UsageError(f"{complaint}; nothing was submitted")
+        if figures.jobs:
+            self._objection = objection(caps, figures, spending)
         kept = await ledger.kept()
         shares = {one.job_id: Share(one.worst or 0, 1, one.seconds or 0) for one in kept}
         self._desk.budget = Budget(caps, spent_in(spending), shares, (one.job_id for one in kept if one.doubted))
         adopted = {one.job_id: one.quote for one in kept}
         seconds = self._wall_seconds(figures)
         self._desk.tell(BatchPriced(self._desk.now(), figures.counts, tuple(spending), seconds, adopted))
+
+    def heed(self) -> None:
+        """Buy nothing where what was bought before does not let the caps be kept; it is collected all the same."""
+        if self._objection is not None:
+            self._limit = 0
+            self._desk.stop(Stop("budget", self._objection))
 
     def adopt(self, record: Record) -> None:
         """Take over a job that an earlier run bought: look its submit up, ask about its task, or fetch its videos."""
@@ -132,10 +158,10 @@ class Crew:
         learned = self._schedule.typical(job.kind)
         return self._seconds(job) if learned is None else learned
 
-    async def _survey(self, limit: int | None = None) -> Figures:
-        """What the queued jobs come to, the first of them where there is a limit."""
+    async def _survey(self) -> Figures:
+        """What the queued jobs come to."""
         figures, quote = Figures(), self._desk.prices.quote
-        await self._ledger.survey(lambda job: figures.add(job, quote(job)), select=self._settings.select, limit=limit)
+        await self._ledger.survey(lambda job: figures.add(job, quote(job)), select=self._settings.select, limit=None)
         return figures
 
     def _wall_seconds(self, figures: Figures) -> float | None:
@@ -225,7 +251,7 @@ class Crew:
         return JobQueue(
             self._ledger,
             select=settings.select,
-            limit=settings.limit,
+            limit=self._limit,
             order=settings.order,
             slots=self.account.most,
             seconds=self._expected,

@@ -7,7 +7,7 @@ if TYPE_CHECKING:  # the same names as below, for type checkers: whoever only lo
     from pipeline.ledger.ledger import Ledger
     from pipeline.ledger.overview import PRICES_KEY, FailureGroup, Overview, Run, UnknownJob
     from pipeline.ledger.purchases import Kept
-    from pipeline.ledger.queries import Known, Story
+    from pipeline.ledger.queries import Known, Story, Waiting
     from pipeline.ledger.reader import LedgerReader
     from pipeline.ledger.results import RESULTS_NAME, rebuild, refuse_orphans
     from pipeline.ledger.schema import LEDGER_NAME
@@ -37,6 +37,7 @@ __all__ = [
     "Sketch",
     "Story",
     "UnknownJob",
+    "Waiting",
     "rebuild",
     "refuse_orphans",
 ]
@@ -63,6 +64,7 @@ _HOMES = {
     "Sketch": "pipeline.ledger.sketches",
     "Story": "pipeline.ledger.queries",
     "UnknownJob": "pipeline.ledger.overview",
+    "Waiting": "pipeline.ledger.queries",
     "rebuild": "pipeline.ledger.results",
     "refuse_orphans": "pipeline.ledger.results",
 }

@@ -1,7 +1,7 @@
 """How the rows of a manifest enter the ledger: all of them in one transaction, or none."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
@@ -12,6 +12,7 @@ from pipeline.core.values import Value
 from pipeline.ledger.codec import Spec, from_json, kind_of, spec_of, to_json
 from pipeline.ledger.connection import LedgerConnection
 from pipeline.ledger.overview import recall
+from pipeline.ledger.queries import Waiting
 from pipeline.ledger.transitions import forget, remember, requeue
 
 OnChanged = Literal["error", "keep", "rerun"]
@@ -74,6 +75,7 @@ def enroll(
     on_changed: OnChanged,
     at: float,
     reading: Reading | None = None,
+    approve: Callable[[Waiting], None] | None = None,
 ) -> Enrolment:
     """Enroll the jobs inside the current transaction, or leave it as it was.
 
@@ -87,6 +89,8 @@ def enroll(
     Jobs whose rows have left the manifest stay. Raises `UsageError` where two jobs would write the same output, and
     whatever iterating over `jobs` raises.
 
+    `approve` is shown what a run could submit then; where it raises, nothing is enrolled, and nothing queued again.
+
     The reading that the jobs come from is remembered (`last_reading`) where it can stand for them: none of them has
     changed, and none names a local file, whose bytes are known to nobody but who reads them again.
     """
@@ -99,6 +103,8 @@ def enroll(
         if tally.written:
             _refuse_collisions(connection)
         _remember_reading(connection, reading if tally.settled and not tally.changed_total else None)
+        if approve is not None and not (tally.changed_total and on_changed == "error"):
+            approve(Waiting(connection))
     except BaseException:
         _undo(connection)
         raise

@@ -18,6 +18,7 @@ from pipeline.core.money import Actual, Quote, Spending
 from pipeline.ledger import enrolment, overview, purchases, queries, transitions
 from pipeline.ledger.enrolment import Enrolment, OnChanged, Reading
 from pipeline.ledger.purchases import Kept
+from pipeline.ledger.queries import Waiting
 from pipeline.ledger.transitions import Recovery
 from pipeline.ledger.writer import Committer, InlineCommitter
 
@@ -98,7 +99,12 @@ class Ledger:
     # -- enrolling and beginning ------------------------------------------------------------------------------------
 
     def enroll(
-        self, jobs: Iterable[Job], on_changed: OnChanged, at: float, reading: Reading | None = None
+        self,
+        jobs: Iterable[Job],
+        on_changed: OnChanged,
+        at: float,
+        reading: Reading | None = None,
+        approve: Callable[[Waiting], None] | None = None,
     ) -> asyncio.Future[Enrolment]:
         """Enroll a manifest's jobs in one transaction; `jobs` is iterated on the ledger's thread and never held whole.
 
@@ -106,9 +112,16 @@ class Ledger:
         to changed rows stands at `enrolment.enroll`. Raises `UsageError` where two jobs would write the same output,
         and whatever iterating raises; then, too, nothing is enrolled.
 
+        `approve` is called on the ledger's thread with what a run could submit then: nothing is enrolled where it
+        raises.
+
         `reading` says by what the manifest can be known again; `last_reading` tells it where nothing speaks against it.
         """
-        return self._enqueue(enrolment.enroll, jobs, on_changed, at, reading)
+        return self._enqueue(enrolment.enroll, jobs, on_changed, at, reading, approve)
+
+    def show(self, approve: Callable[[Waiting], None]) -> asyncio.Future[None]:
+        """Show what a run could submit now, on the ledger's thread. Raises whatever `approve` raises."""
+        return self._enqueue(lambda connection: approve(Waiting(connection)))
 
     def last_reading(self) -> asyncio.Future[Reading | None]:
         """The reading that the last enrolment was made of, where enrolling the same again would change nothing."""
@@ -135,10 +148,6 @@ class Ledger:
     def submit_queue_size(self, select: str | None = None) -> asyncio.Future[int]:
         """How many queued jobs match the shell pattern."""
         return self._enqueue(queries.submit_queue_size, select)
-
-    def is_selected(self, select: str) -> asyncio.Future[bool]:
-        """Whether the shell pattern matches any job, whatever its state."""
-        return self._enqueue(queries.is_selected, select)
 
     def kinds(self, select: str | None = None) -> asyncio.Future[dict[str, int]]:
         """How many queued jobs that match the shell pattern are of each `Job.kind`; kinds without any are left out."""

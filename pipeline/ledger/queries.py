@@ -133,6 +133,31 @@ def survey(connection: sqlite3.Connection, see: Callable[[Job], None], select: s
         see(_job(*row))
 
 
+class Waiting:
+    """What a run could submit, as it is inside a transaction: for whoever may object before anything is queued again.
+
+    Used on the ledger's thread, and only while the transaction lasts.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def is_selected(self, select: str) -> bool:
+        """Whether the shell pattern matches any job, whatever its state."""
+        return is_selected(self._connection, select)
+
+    def survey(
+        self, see: Callable[[Job], None], *, select: str | None, limit: int | None, failed: bool, unknown: bool
+    ) -> None:
+        """Show every job that waits, with those that failed or are unknown and are to be bought again."""
+        if not (failed or unknown):
+            survey(self._connection, see, select, limit)
+            return
+        asked = {"failed": failed, "unknown": unknown, "select": glob(select), "limit": -1 if limit is None else limit}
+        for row in bare(self._connection).execute(_SURVEYED_AGAIN, asked):
+            see(_job(*row))
+
+
 def bare(connection: sqlite3.Connection) -> sqlite3.Cursor:
     """A cursor with rows that have no names, for what is read by the thousand."""
     cursor = connection.cursor()
@@ -182,11 +207,15 @@ _KNOWN = """
     SELECT seq, job_id, digest, state, download_again, external_id IS NOT NULL AS traceable, spec
     FROM jobs WHERE job_id IN (SELECT value FROM json_each(?))
 """
-_QUEUED_AGAIN = """
-    SELECT seq, state, job_id, digest, output, spec FROM jobs
-    WHERE state = 'queued' OR (:failed AND state = 'failed' AND NOT download_again)
-        OR (:unknown AND (state = 'unknown' OR (state = 'submitting' AND external_id IS NULL)))
-    ORDER BY seq
+_TO_BUY = """
+    FROM jobs WHERE (
+        state = 'queued' OR (:failed AND state = 'failed' AND NOT download_again)
+            OR (:unknown AND (state = 'unknown' OR (state = 'submitting' AND external_id IS NULL)))
+    )
+"""
+_QUEUED_AGAIN = f"SELECT seq, state, job_id, digest, output, spec {_TO_BUY} ORDER BY seq"
+_SURVEYED_AGAIN = f"""
+    SELECT job_id, digest, output, spec {_TO_BUY} AND job_id GLOB :select ORDER BY seq LIMIT :limit
 """
 _LATEST_FILES = "SELECT files FROM jobs WHERE state = 'done' AND files IS NOT NULL ORDER BY seq DESC LIMIT 1000"
 

@@ -246,7 +246,8 @@ def _caps(plan: "Plan") -> Iterator[str]:
 
 def _verdict(plan: "Plan") -> Iterator[str]:
     if plan.objection is not None:
-        yield f"a run would be refused: {printable(plan.objection)}"
+        verdict = "a run would buy nothing" if plan.only_collects else "a run would be refused"
+        yield f"{verdict}: {printable(plan.objection)}"
 
 
 # -- a plan, for scripts -----------------------------------------------------------------------------------------------

@@ -264,14 +264,27 @@ def test_unpriced_jobs_count_for_nothing_when_they_are_allowed(theatre: Theatre)
     assert (played.exit_code, service.sent_jobs) == (3, ["j1", "j2", "j3"])
 
 
-def test_the_run_is_refused_when_something_was_bought_without_a_price(theatre: Theatre) -> None:
-    """What an earlier run bought unpriced may have cost anything: no budget can be kept beside it."""
-    unpriced = FakePrices(worst=lambda _job_id: None)
-    theatre.run(jobs(1), FakeService(), prices=unpriced)
-    played = theatre.run(
-        jobs(2), FakeService(), prices=FakePrices(worst=lambda name: 2 if name == "j2" else None), budget=Decimal(9)
-    )
-    assert "1 attempt bought before without a known price" in str(played.error)
+def test_nothing_is_bought_when_something_was_bought_without_a_price(theatre: Theatre) -> None:
+    """What an earlier run bought unpriced may have cost anything: no budget can be kept, but it is collected."""
+    prices, rows = FakePrices(worst=lambda name: 2 if name == "j2" else None), jobs(2)
+    theatre.run(rows[:1], FakeService(duration=300.0), prices=prices, at={5.0: lambda it: it.go_home(SIGNAL)})
+    service = FakeService(created={"t1-j1": 0.0})
+    played = theatre.run(rows, service, prices=prices, budget=Decimal(9))
+    assert (played.exit_code, played.counts, service.sent) == (3, {"done": 1, "queued": 1}, [])
+    assert told(played).startswith("budget cannot be kept: 1 attempt bought before without a known price; name a price")
+    done = theatre.run(rows[:1], FakeService(), prices=prices, budget=Decimal(9), select="j1")
+    assert (done.exit_code, done.stops) == (0, [])
+
+
+def test_a_lost_submit_is_looked_up_when_the_budget_cannot_be_kept(theatre: Theatre) -> None:
+    """An attempt without a price whose answer was lost is found by our own id: it is paid for, and collected."""
+    rows, prices = jobs(2, "kling-v3"), FakePrices(worst=lambda name: 2 if name == "j2" else None)
+    first_run = FakeService(on_submit=first(LOST), on_find=lambda *_: LOST)
+    theatre.run(rows[:1], first_run, prices=prices, at={1.0: lambda it: it.go_home(SIGNAL)})
+    assert theatre.record("j1").state is JobState.SUBMITTING
+    service = FakeService()
+    played = theatre.run(rows, service, prices=prices, budget=Decimal(9))
+    assert (played.exit_code, service.sent, len(service.looked_up)) == (3, [], 2)
 
 
 def test_earlier_attempts_are_priced_when_their_price_is_known_now(theatre: Theatre) -> None:

@@ -1,15 +1,17 @@
 """What the next run makes of what an earlier one left behind, and of a manifest that has changed."""
 
 from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import AmbiguousError, UsageError
 from pipeline.core.events import BatchEnded, BatchStarted
 from pipeline.core.jobs import Failure, Job, JobState, Stage, StoredFile, Task
 from pipeline.core.money import Quote
 from pipeline.ledger import Ledger
-from tests.engine.fakes import EPOCH, FakeService, FakeStore, Theatre, jobs, success
+from tests.engine.fakes import EPOCH, FakeService, FakeStore, Theatre, first, jobs, success
 from tests.engine.world import BASE_URL, make_job
 
 STATES = ("queued", "submitting", "running", "fetching", "done", "failed", "unknown", "again")
@@ -150,6 +152,37 @@ def test_only_matching_jobs_are_bought_again_when_a_pattern_is_set(theatre: Thea
     played = theatre.run(rows, service, retry_failed=True, resubmit_unknown=True, select="u*")
     assert service.sent_jobs == ["unknown"]
     assert played.counts == {"done": 1, "failed": 1, "unknown": 1}
+
+
+@pytest.mark.parametrize("against", [{"budget": Decimal(9)}, {"select": "typo*"}])
+def test_nothing_is_queued_again_when_the_run_is_refused(theatre: Theatre, against: dict[str, Any]) -> None:
+    """Exit 2 means that nothing was done: what failed or is unknown waits, and no plain run buys it."""
+    rows = left_behind(theatre, "failed", "unknown")
+    refused = theatre.run(rows, knowing(), **against, retry_failed=True, resubmit_unknown=True)
+    assert isinstance(refused.error, UsageError)
+    assert "nothing was submitted" in refused.error.message
+    service = knowing()
+    assert theatre.run(rows, service).counts == {"failed": 1, "unknown": 1}
+    assert service.sent == []
+
+
+@pytest.mark.parametrize("against", [{"budget": Decimal(9)}, {"select": "typo*"}])
+def test_a_changed_row_is_as_it_was_when_the_run_is_refused(theatre: Theatre, against: dict[str, Any]) -> None:
+    """`rerun` takes a row's place only in a run that begins."""
+    (job,) = left_behind(theatre, "done")
+    refused = theatre.run([changed(job)], knowing(), on_changed="rerun", **against)
+    assert isinstance(refused.error, UsageError)
+    assert theatre.record("done").state is JobState.DONE
+    assert theatre.record("done").job == job
+
+
+def test_what_was_to_be_bought_again_is_bought_by_the_next_run_when_one_ends_early(theatre: Theatre) -> None:
+    """A person has said so once: what the limit left of it waits as new jobs do, and needs no second word."""
+    rows = jobs(3)
+    theatre.run(rows, FakeService(on_submit=first(*[AmbiguousError("lost", code="timeout")] * 3)), concurrency=1)
+    limited = theatre.run(rows, FakeService(), resubmit_unknown=True, limit=1)
+    assert limited.counts == {"done": 1, "queued": 2}
+    assert theatre.run(rows, FakeService()).counts == {"done": 3}
 
 
 # -- changed rows

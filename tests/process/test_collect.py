@@ -1,5 +1,6 @@
 """What is paid for is collected without a manifest: a mistake in it, or its loss, costs no video."""
 
+import json
 import re
 from typing import Any
 
@@ -48,6 +49,33 @@ def test_collecting_goes_on_by_collecting_when_it_is_interrupted(left_running: A
     assert ended.code == 3
     assert re.search(r"next, to go on: .*pipeline collect outputs/shots -c short.yaml\n", ended.out)
     assert left_running.service.bought().total() == 2
+
+
+@pytest.mark.parametrize(
+    "settings", [{"select": "other-*"}, {"budget": 1}, {"max_jobs": 0}, {"max_seconds": 1}, {"limit": 5}]
+)
+def test_everything_is_collected_when_the_settings_speak_of_buying(left_running: Any, settings: dict[str, Any]) -> None:
+    """Results are kept for a day: nothing that holds for buying keeps from fetching what is paid for."""
+    (left_running.path / "own.yaml").write_text(json.dumps(settings))
+    collected = left_running.run("collect", "outputs/shots", "-c", "own.yaml")
+    assert collected.code == 0, collected.err
+    assert "3 jobs: 2 done, 0 failed, 0 unknown, 1 remaining" in collected.last
+    assert left_running.service.bought().total() == 2
+
+
+def test_nothing_is_queued_again_when_what_is_paid_for_is_collected(lab: Any) -> None:
+    """Settings that buy again are for runs: after `collect` an unknown and a failed job are what they were."""
+    lab.emulator(
+        trouble=[
+            {"at": "submit", "do": "drop", "prompt": "lost", "accepted": True},
+            {"at": "task", "do": "fail", "prompt": "bad"},
+        ]
+    )
+    assert lab.run("run", lab.manifest("lost", "bad")).code == 5
+    (lab.path / "own.yaml").write_text("retry_failed: true\nresubmit_unknown: true\n")
+    collected = lab.run("collect", "outputs/shots", "-c", "own.yaml")
+    assert collected.code == 5
+    assert "0 done, 1 failed, 1 unknown, 0 remaining" in collected.last
 
 
 def test_nothing_is_said_of_collecting_when_nothing_is_paid_for(lab: Any) -> None:

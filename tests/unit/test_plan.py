@@ -219,8 +219,9 @@ async def test_what_was_spent_counts_against_the_caps(planned: Planned, settled:
     """Tasks of earlier runs count; what was bought without a price makes a budget impossible."""
     await settled("done", "running", "unknown")
     assert planned([row("a"), row("b")], max_jobs=4).affordable == 1
-    refused = planned([row("a")], budget=Decimal(50))
-    assert "3 attempts bought before without a known price" in (refused.objection or "")
+    collects = planned([row("a")], budget=Decimal(50))
+    assert "3 attempts bought before without a known price" in (collects.objection or "")
+    assert (collects.only_collects, collects.refused, collects.affordable) == (True, False, 0)
 
 
 # -- folders that a run would refuse

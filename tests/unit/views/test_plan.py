@@ -238,6 +238,8 @@ def test_caps_say_how_far_they_reach() -> None:
     refused = text(replace(NEW, caps=caps, objection="budget cannot be kept: 1 job without a known price"))
     assert "enough" not in refused
     assert refused.endswith("a run would be refused: budget cannot be kept: 1 job without a known price")
+    idle = text(replace(NEW, caps=caps, objection="budget cannot be kept: 1 attempt", only_collects=True))
+    assert idle.endswith("a run would buy nothing: budget cannot be kept: 1 attempt")
 
 
 def test_nothing_steers_the_terminal_when_names_are_hostile() -> None:
