@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +10,7 @@ from pipeline.catalog import Quoter
 from pipeline.core.errors import FolderError, UsageError
 from pipeline.core.jobs import Job, JobState
 from pipeline.core.money import Quote, Spending
+from pipeline.core.selecting import selects
 from pipeline.core.values import Value
 from pipeline.engine.budget import Budget, Caps, caps_of, objection, spent_in
 from pipeline.engine.figures import Figures, wall_seconds
@@ -221,7 +221,7 @@ class _Reading:
 
     def _see(self, job: Job) -> bool:
         """Whether the job is selected."""
-        chosen = self._settings.select is None or fnmatchcase(job.job_id, self._settings.select)
+        chosen = selects(self._settings.select, job.job_id)
         self._selected = self._selected or chosen
         return chosen
 

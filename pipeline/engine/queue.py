@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from fnmatch import fnmatchcase
 
 from pipeline.core.jobs import Job, Record
+from pipeline.core.selecting import selects
 from pipeline.engine.order import Order, Seconds, guess, leaders, longest_goes_first
 from pipeline.ledger import Ledger
 
@@ -87,8 +87,7 @@ class JobQueue:
 
         A job that an earlier run left without an answer may come back although this run does not select it.
         """
-        selected = self._select is None or fnmatchcase(record.job.job_id, self._select)
-        return selected and record.job.model not in self._blocked_models
+        return selects(self._select, record.job.job_id) and record.job.model not in self._blocked_models
 
     async def _pick(self) -> Record | None:
         while self._left is None or self._left > 0:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pipeline.core.jobs import Job, JobState, Record, StoredFile
+from pipeline.core.selecting import in_sqlite
 from pipeline.core.values import Value
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import Columns, Spec, columns_of, files_of, from_json, job_of, record_of, to_json
@@ -60,26 +61,21 @@ _MATCHES = "SELECT 1 FROM jobs WHERE job_id GLOB ? LIMIT 1"
 
 def is_selected(connection: sqlite3.Connection, select: str) -> bool:
     """Whether the shell pattern matches any job, whatever its state."""
-    return connection.execute(_MATCHES, (glob(select),)).fetchone() is not None
+    return connection.execute(_MATCHES, (in_sqlite(select),)).fetchone() is not None
 
 
 def submit_queue_size(connection: sqlite3.Connection, select: str | None) -> int:
     """How many queued jobs match the shell pattern; without a pattern an index alone answers."""
     if select is None:
         return int(connection.execute(_QUEUED_COUNT).fetchone()[0])
-    return int(connection.execute(_SELECTED_COUNT, (glob(select),)).fetchone()[0])
+    return int(connection.execute(_SELECTED_COUNT, (in_sqlite(select),)).fetchone()[0])
 
 
 def kinds(connection: sqlite3.Connection, select: str | None) -> dict[str, int]:
     """How many queued jobs that match the shell pattern are of each kind; without a pattern an index alone answers."""
     if select is None:
         return dict(connection.execute(_KINDS).fetchall())
-    return dict(connection.execute(_SELECTED_KINDS, (glob(select),)).fetchall())
-
-
-def glob(select: str | None) -> str:
-    """A shell pattern in SQLite's spelling; both are case-sensitive, and differ in how a set is negated."""
-    return "*" if select is None else select.replace("[!", "[^")
+    return dict(connection.execute(_SELECTED_KINDS, (in_sqlite(select),)).fetchall())
 
 
 # -- which ----------------------------------------------------------------------------------------------------------
@@ -113,9 +109,9 @@ def record(connection: sqlite3.Connection, job_id: str) -> Record | None:
 def queued(connection: LedgerConnection, select: str | None, after: int, limit: int, kind: str | None = None) -> Page:
     """Up to `limit` queued jobs after the cursor whose id matches the shell pattern, of one kind where one is named."""
     if kind is not None:
-        rows = bare(connection).execute(_QUEUED_OF_KIND, (kind, after, glob(select), limit))
+        rows = bare(connection).execute(_QUEUED_OF_KIND, (kind, after, in_sqlite(select), limit))
     else:
-        rows = bare(connection).execute(_QUEUED, (after, glob(select), limit))
+        rows = bare(connection).execute(_QUEUED, (after, in_sqlite(select), limit))
     page, weight = Page(), 0
     for seq, attempt, external_id, *bought in rows:
         job, spec = _job(*bought), bought[-1]
@@ -129,7 +125,7 @@ def queued(connection: LedgerConnection, select: str | None, after: int, limit: 
 
 def survey(connection: sqlite3.Connection, see: Callable[[Job], None], select: str | None, limit: int | None) -> None:
     """Show every queued job that matches the shell pattern, in the order of enrolment."""
-    for row in bare(connection).execute(_SURVEYED, (glob(select), -1 if limit is None else limit)):
+    for row in bare(connection).execute(_SURVEYED, (in_sqlite(select), -1 if limit is None else limit)):
         see(_job(*row))
 
 
@@ -153,7 +149,12 @@ class Waiting:
         if not (failed or unknown):
             survey(self._connection, see, select, limit)
             return
-        asked = {"failed": failed, "unknown": unknown, "select": glob(select), "limit": -1 if limit is None else limit}
+        asked = {
+            "failed": failed,
+            "unknown": unknown,
+            "select": in_sqlite(select),
+            "limit": -1 if limit is None else limit,
+        }
         for row in bare(self._connection).execute(_SURVEYED_AGAIN, asked):
             see(_job(*row))
 

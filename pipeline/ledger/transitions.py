@@ -15,11 +15,11 @@ from pipeline.core.clock import iso
 from pipeline.core.errors import UsageError
 from pipeline.core.jobs import Failure, JobState, Stage, StoredFile, Task, TaskReport
 from pipeline.core.money import Actual, Quote
+from pipeline.core.selecting import in_sqlite
 from pipeline.core.values import Value
 from pipeline.ledger import purchases
 from pipeline.ledger.codec import failure_of, to_json, well_formed
 from pipeline.ledger.connection import Attempt, LedgerConnection
-from pipeline.ledger.queries import glob
 from pipeline.ledger.results import SUCCEEDED, Ending, build_line
 
 
@@ -322,7 +322,7 @@ def requeue(connection: LedgerConnection, seqs: Iterable[int], at: float) -> int
 
 
 def _seqs(connection: LedgerConnection, sql: str, select: str | None) -> list[int]:
-    return [seq for (seq,) in connection.execute(sql, (glob(select),))]
+    return [seq for (seq,) in connection.execute(sql, (in_sqlite(select),))]
 
 
 def _interrupted(intent_at: float | None) -> Failure:

@@ -98,6 +98,7 @@ async def test_only_matching_jobs_are_given_out_when_a_pattern_is_set(ledger: Le
     await enroll(ledger, "a1", "b1", "a2", "A3", "a10")
     assert await drained(JobQueue(ledger, select="a?")) == ["a1", "a2"]
     assert await drained(JobQueue(ledger, select="[!a]*")) == ["b1", "A3"]
+    assert await drained(JobQueue(ledger, select="[^a]*")) == ["b1", "A3"]
 
 
 async def test_jobs_of_a_blocked_model_stay_queued(ledger: Ledger) -> None:

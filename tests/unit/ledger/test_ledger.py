@@ -35,7 +35,14 @@ async def test_pages_follow_the_manifest_when_jobs_are_taken_and_given_back(ledg
 
 @pytest.mark.parametrize(
     ("select", "found"),
-    [(None, ["a-1", "a-2", "A-1"]), ("a-*", ["a-1", "a-2"]), ("a-[!1]", ["a-2"]), ("?-1", ["a-1", "A-1"]), ("z", [])],
+    [
+        (None, ["a-1", "a-2", "A-1"]),
+        ("a-*", ["a-1", "a-2"]),
+        ("a-[!1]", ["a-2"]),
+        ("a-[^1]", ["a-2"]),
+        ("?-1", ["a-1", "A-1"]),
+        ("z", []),
+    ],
 )
 async def test_only_matching_jobs_are_listed_when_a_pattern_is_given(
     select: str | None, found: list[str], ledger: Ledger, make_job: MakeJob
