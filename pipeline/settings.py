@@ -453,11 +453,14 @@ def settings_schema() -> dict[str, Any]:
 
 
 def config_file_layer(path: Path) -> Layer:
-    """The settings of a YAML file: one mapping of setting names."""
+    """The settings of a YAML file: one mapping of setting names, none of which is given twice."""
     import yaml  # slow to import, and most runs have no such file
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
+        node = loader.get_single_node()
+        _refuse_twice(path, node)
+        content = None if node is None else loader.construct_document(node)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -474,6 +477,21 @@ def config_file_layer(path: Path) -> Layer:
     if isinstance(told, dict):  # YAML 1.1 takes the bare word `on` for true
         content["notify"] = {"on" if name is True else name: value for name, value in told.items()}
     return Layer(str(path), content)
+
+
+def _refuse_twice(path: Path, node: Any) -> None:
+    """Raises `SettingsError` where a name stands twice in one mapping: nobody can say which of the two was meant."""
+    if getattr(node, "id", "") != "mapping":
+        return
+    for mapping in (node, *[value for _, value in node.value if value.id == "mapping"]):  # `notify` holds the deepest
+        lines: dict[str, int] = {}
+        for key, _ in mapping.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in lines:
+                raise SettingsError(
+                    f"{path}:{line}: {_plain(name)}: is given twice, first in line {lines[name]}; keep one"
+                )
+            lines[name] = line
 
 
 def environment_layer(environ: Mapping[str, str] = os.environ) -> Layer:

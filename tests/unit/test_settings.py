@@ -244,6 +244,23 @@ def test_a_broken_config_file_is_refused_with_its_name(tmp_path: Path, content: 
     assert sentence in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"budget: 5\nconcurrency: 2\nbudget: 500\n", ":3: budget: is given twice, first in line 1; keep one"),
+        (b"budget: 5\n'budget': 5\n", ":2: budget: is given twice, first in line 1; keep one"),
+        (b"{budget: 5, budget: 6}\n", ":1: budget: is given twice, first in line 1; keep one"),
+        (b"notify:\n  on: failure\n  'on': always\n", ":3: on: is given twice, first in line 2; keep one"),
+    ],
+)
+def test_a_config_file_is_refused_when_a_setting_is_given_twice(tmp_path: Path, content: bytes, sentence: str) -> None:
+    """A budget must not vanish behind another: both lines are named, as in a manifest."""
+    path = written(tmp_path, content)
+    with pytest.raises(SettingsError) as caught:
+        config_file_layer(path)
+    assert caught.value.message == f"{path}{sentence}"
+
+
 def test_a_missing_config_file_is_refused_with_its_name(tmp_path: Path) -> None:
     """A file that was asked for and cannot be read is never passed over."""
     with pytest.raises(SettingsError, match=r"absent\.yaml: cannot be read: No such file"):
