@@ -209,8 +209,8 @@ class _Reading:
             return True
         if known.state is JobState.FAILED:
             return settings.retry_failed and not known.download_again
-        caught = known.state is JobState.SUBMITTING and not known.traceable
-        return settings.resubmit_unknown and (known.state is JobState.UNKNOWN or caught)
+        lost = known.state in {JobState.UNKNOWN, JobState.SUBMITTING} and not known.traceable
+        return settings.resubmit_unknown and lost
 
     def _check_selection(self) -> None:
         """Raises `UsageError` where neither the manifest nor the ledger has a job that is selected."""

@@ -205,13 +205,14 @@ def records(connection: sqlite3.Connection, state: JobState, limit: int) -> list
 # -- what a run would do --------------------------------------------------------------------------------------------
 
 _KNOWN = """
-    SELECT seq, job_id, digest, state, download_again, external_id IS NOT NULL AS traceable, spec
+    SELECT seq, job_id, digest, state, download_again,
+        external_id IS NOT NULL AND task_id IS NULL AS traceable, spec
     FROM jobs WHERE job_id IN (SELECT value FROM json_each(?))
 """
 _TO_BUY = """
     FROM jobs WHERE (
         state = 'queued' OR (:failed AND state = 'failed' AND NOT download_again)
-            OR (:unknown AND (state = 'unknown' OR (state = 'submitting' AND external_id IS NULL)))
+            OR (:unknown AND state IN ('unknown', 'submitting') AND (external_id IS NULL OR task_id IS NOT NULL))
     )
 """
 _QUEUED_AGAIN = f"SELECT seq, state, job_id, digest, output, spec {_TO_BUY} ORDER BY seq"

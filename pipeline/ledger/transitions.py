@@ -274,6 +274,11 @@ _DOWNLOAD_AGAIN = """
 """
 _FAILED = "SELECT seq FROM jobs WHERE state = 'failed' AND download_again = 0 AND job_id GLOB ?"
 _UNKNOWN = "SELECT seq FROM jobs WHERE state = 'unknown' AND job_id GLOB ?"
+_TRACE_AGAIN = """
+    UPDATE jobs SET state = 'submitting', failure_stage = NULL, failure_code = NULL, failure_message = NULL,
+        failure_status = NULL, moved_at = ?
+    WHERE state = 'unknown' AND external_id IS NOT NULL AND task_id IS NULL AND job_id GLOB ?
+"""
 _REQUEUE = """
     UPDATE jobs SET state = 'queued', owner = NULL, epoch = 0, intent_at = NULL, submitted_at = NULL,
         body_digest = NULL, base_url = NULL, external_id = NULL, task_id = NULL, request_id = NULL, report = NULL,
@@ -309,7 +314,11 @@ def retry_failed(connection: LedgerConnection, select: str | None, at: float) ->
 
 
 def resubmit_unknown(connection: LedgerConnection, select: str | None, at: float) -> int:
-    """unknown → queued for ids that match the shell pattern; returns how many. Some may then be paid twice."""
+    """unknown → queued for ids that match the shell pattern; returns how many. Some may then be paid twice.
+
+    A submit that can be looked up by our own id is `submitting` again instead: the crew asks for its task first.
+    """
+    connection.execute(_TRACE_AGAIN, (at, glob(select)))
     return requeue(connection, _seqs(connection, _UNKNOWN, select), at)
 
 

@@ -68,6 +68,41 @@ def test_the_job_is_unknown_when_it_could_not_be_looked_up_for_a_day(theatre: Th
     assert (len(service.looked_up), service.sent) == (5, [])
 
 
+def unknown_after_a_day(theatre: Theatre) -> str:
+    """A job whose submit could not be looked up for a day; its id of ours."""
+    down = FakeService(on_submit=first(LOST), on_find=lambda *_: OUTAGE)
+    theatre.run(jobs(1, KLING), down)
+    theatre.now += 86_400.0
+    assert theatre.run(jobs(1, KLING), down).counts == {"unknown": 1}
+    return down.looked_up[0]
+
+
+def test_an_unknown_job_is_looked_up_before_it_is_bought_again(theatre: Theatre) -> None:
+    """Whoever says --resubmit-unknown pays for no task that our id still finds."""
+    ours, service = unknown_after_a_day(theatre), FakeService(on_find=lambda *_: FOUND)
+    assert theatre.run(jobs(1, KLING), service).counts == {"unknown": 1}
+    assert theatre.run(jobs(1, KLING), service, resubmit_unknown=True).counts == {"done": 1}
+    assert (service.sent, service.looked_up) == ([], [ours])
+
+
+def test_an_unknown_job_is_bought_under_the_same_id_when_it_is_not_found(theatre: Theatre) -> None:
+    """Told twice that there is no such task, the job is sent again, and a second task is impossible."""
+    ours, service = unknown_after_a_day(theatre), FakeService()
+    assert theatre.run(jobs(1, KLING), service, resubmit_unknown=True).counts == {"done": 1}
+    assert (service.looked_up, service.prepared) == ([ours] * 2, [ours])
+
+
+def test_an_unknown_job_stays_so_when_it_still_cannot_be_looked_up(theatre: Theatre) -> None:
+    """Where the questions fail nothing is bought; a person can still say --resubmit for this one job."""
+    unknown_after_a_day(theatre)
+    service = FakeService(on_find=lambda *_: OUTAGE)
+    assert theatre.run(jobs(1, KLING), service, resubmit_unknown=True).counts == {"unknown": 1}
+    assert service.sent == []
+    theatre.between_runs(lambda ledger: ledger.resolve_resubmit("j1", at=theatre.now))
+    assert theatre.run(jobs(1, KLING), service).counts == {"done": 1}
+    assert len(service.sent) == 1
+
+
 def test_the_job_is_not_bought_again_when_only_one_look_up_did_not_find_it(theatre: Theatre) -> None:
     """One answer "no such task" among questions that fail is not enough to pay again."""
     script = [OUTAGE, None, OUTAGE, OUTAGE, OUTAGE]

@@ -69,7 +69,7 @@ def settled(tmp_path: Path) -> Callable[..., Any]:
 
 async def bring(ledger: Ledger, state: str) -> None:
     """A job from `queued` into the state that it is named after."""
-    if state == "queued":
+    if state in {"queued", "new"}:
         return
     await ledger.intent(state, base_url="https://x.example", body_digest="d", at=2.0)
     if state == "unknown":
@@ -162,6 +162,23 @@ async def test_second_attempts_are_counted_when_they_are_asked_for(planned: Plan
     assert (retried.fetched_again, retried.may_be_retried) == (1, 1)
     resubmitted = planned(rows, resubmit_unknown=True)
     assert (resubmitted.to_submit.jobs, resubmitted.resubmitted) == (3, 2)
+
+
+async def test_an_unknown_job_is_not_bought_again_when_it_can_be_looked_up(planned: Planned, settled: Any) -> None:
+    """The run asks for its task first; one whose task the service gave and denies cannot be looked up any more."""
+
+    async def lose(ledger: Ledger) -> None:
+        for seconds, name in enumerate(("queued", "new"), start=2):
+            await ledger.intent(
+                name, base_url="https://x.example", body_digest="d", at=seconds, external_id=f"vbp-{name}"
+            )
+        await ledger.lost("queued", LOST, at=4.0)
+        await ledger.accepted("new", Task("t-new", "https://x.example"), at=4.0)
+        await ledger.vanished("new", LOST, at=5.0)
+
+    await settled("queued", "new", then=lose)
+    found = planned([row("queued"), row("new")], resubmit_unknown=True)
+    assert (found.rows.unknown, found.resubmitted, found.to_submit.jobs) == (2, 1, 1)
 
 
 @pytest.mark.parametrize(
