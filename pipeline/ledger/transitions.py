@@ -318,7 +318,7 @@ def resubmit_unknown(connection: LedgerConnection, select: str | None, at: float
 
     A submit that can be looked up by our own id is `submitting` again instead: the crew asks for its task first.
     """
-    connection.execute(_TRACE_AGAIN, (at, glob(select)))
+    connection.execute(_TRACE_AGAIN, (at, in_sqlite(select)))
     return requeue(connection, _seqs(connection, _UNKNOWN, select), at)
 
 
