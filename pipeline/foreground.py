@@ -206,10 +206,16 @@ def _ending(folder: Path, summary: Summary, elapsed: float, opening: Opening, se
 
 
 async def _see_through(run: Run, screen: Screen) -> Summary:
-    """Run to the end. The first signal asks the run to stop, the second insists, the third meets its default."""
+    """Run to the end. The first signal asks the run to stop, the second insists, the third meets its default.
+
+    Signals are heard until everything is closed; what is left to do then ends by itself.
+    """
     loop = asyncio.get_running_loop()
-    async with run:
-        with hearing(SignalsToStop(run, screen).hear):
+    signals = SignalsToStop(run, screen)
+    with contextlib.ExitStack() as ears:
+        async with run:  # while it waits for its folder, a signal is an interruption
+            ears.callback(signals.over)
+            ears.enter_context(hearing(signals.hear))
             loop.add_signal_handler(signal.SIGCONT, screen.resume)
             drawing = asyncio.create_task(keep_drawing(screen))
             try:
@@ -227,16 +233,44 @@ class SignalsToStop:
         self._run = run
         self._screen = screen
         self._asked = False
+        self._insisted = False
 
     def hear(self, number: signal.Signals) -> None:
         """A signal came."""
         if self._asked:
+            self._insisted = True
             self._run.stop("signal", f"{number.name} received", grace=0.0)
             deafen()
             return
         self._asked = True
         self._run.stop("signal", f"{number.name} received")
         self._screen.say("finishing what is under way, for some seconds; a second signal ends at once")
+
+    def over(self) -> None:
+        """The run is closed: unless somebody insisted, a signal has nothing more to stop."""
+        if not self._insisted:
+            _overhear_one()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Outside the event loop, when a run is over: one signal is overheard, the next meets its default."""
+    before = _overhear_one()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _overhear_one() -> dict[signal.Signals, Any]:
+    """Let one signal pass, whichever comes first. Returns the handlers as they were."""
+    return {number: signal.signal(number, _overheard) for number in _heeded()}
+
+
+def _overheard(_number: int, _frame: FrameType | None) -> None:
+    for number in _heeded():
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 
 async def until_signalled() -> None:

@@ -48,10 +48,12 @@ def import_client_beside() -> None:
 
 def tell_end(ending: "Ending", commands: "Commands", *, quiet: bool) -> int:
     """The summary of a run, and its exit code: that is the run's, whoever reads the summary."""
+    from pipeline.foreground import undisturbed
     from pipeline.views.summary import spoken_lines
 
     try:
-        print_all(spoken_lines(ending, commands, quiet=quiet, terminal=sys.stdout.isatty()))
+        with undisturbed():
+            print_all(spoken_lines(ending, commands, quiet=quiet, terminal=sys.stdout.isatty()))
     except BrokenPipeError:
         pass
     except FolderError as error:

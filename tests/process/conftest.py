@@ -202,6 +202,12 @@ class Lab:
         ended = self._run([*TEST_BUILD, *map(str, arguments)], {"PIPELINE_CRASH_AT": point})
         assert ended.code == -signal.SIGKILL, (point, ended.out, ended.err)
 
+    def disturb(self, point: str, number: signal.Signals, *arguments: object) -> Ended:
+        """Run the test build of a command that sends itself a signal at a point, to its end."""
+        return self._run(
+            [*TEST_BUILD, *map(str, arguments)], {"PIPELINE_CRASH_AT": point, "PIPELINE_CRASH_BY": number.name}
+        )
+
     def _run(
         self,
         command: Sequence[str],

@@ -2,8 +2,8 @@
 
     PIPELINE_CRASH_AT=answer-received:3 python -m tests.process.crashing run shots.yaml
 
-passes `answer-received` twice and dies there the third time, by SIGKILL, as if the machine had ended it. Everything is
-wrapped from outside; the product knows nothing of the variable.
+passes `answer-received` twice and dies there the third time, by SIGKILL, as if the machine had ended it; another signal
+may be named by PIPELINE_CRASH_BY. Everything is wrapped from outside; the product knows nothing of the variables.
 """
 
 import array
@@ -26,8 +26,10 @@ from pipeline.ledger import Ledger, results
 from pipeline.modelverse.client import ModelVerseClient
 from pipeline.videos import partfile
 from pipeline.videos.partfile import PartFile
+from pipeline.views import summary
 
 VARIABLE = "PIPELINE_CRASH_AT"
+SIGNAL = "PIPELINE_CRASH_BY"
 
 POINTS: Mapping[str, str] = {
     "enrolled": "the manifest is in the ledger, nothing was submitted",
@@ -46,14 +48,15 @@ POINTS: Mapping[str, str] = {
     "line-torn": "half of the results line is in the file",
     "line-appended": "the results line is in the file, its length is not on record",
     "closing": "every job has ended, the run has not",
+    "closed": "the run is closed, its last lines are not out",
 }
 """Every place, and what a crash there leaves behind."""
 
 Reached = Callable[[str], None]
 
 
-def countdown(order: str) -> Reached:
-    """What kills the process when the named place is reached for the nth time; `order` is `place:n`."""
+def countdown(order: str, number: signal.Signals) -> Reached:
+    """What sends the process a signal when the named place is reached for the nth time; `order` is `place:n`."""
     wanted, _, times = order.partition(":")
     if wanted not in POINTS:
         raise SystemExit(f"{VARIABLE}: there is no {wanted!r}; there are {', '.join(POINTS)}")
@@ -64,7 +67,7 @@ def countdown(order: str) -> Reached:
         if point == wanted:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
     return reached
 
@@ -155,18 +158,23 @@ def crash_in_files(reached: Reached) -> None:
 
 
 def crash_at_the_end(reached: Reached) -> None:
-    """Before the ledger is told that the run is over."""
+    """Before the ledger is told that the run is over, and before the command tells it."""
 
     async def close(original: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         reached("closing")
         await original(*args, **kwargs)
 
+    def lines(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        reached("closed")
+        return original(*args, **kwargs)
+
     wrap(Ledger, "close", close)
+    wrap(summary, "spoken_lines", lines)
 
 
-def arm(order: str) -> None:
+def arm(order: str, number: signal.Signals) -> None:
     """Put every place around the product and let the ordered one kill."""
-    reached = countdown(order)
+    reached = countdown(order, number)
     for point, method in {
         "enrolled": "enroll",
         "intent-durable": "intent",
@@ -181,5 +189,5 @@ def arm(order: str) -> None:
 
 if __name__ == "__main__":
     if VARIABLE in os.environ:
-        arm(os.environ[VARIABLE])
+        arm(os.environ[VARIABLE], signal.Signals[os.environ.get(SIGNAL, "SIGKILL")])
     main()

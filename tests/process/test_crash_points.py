@@ -13,7 +13,7 @@ PROMPTS = tuple(f"wave {number}" for number in range(5))
 PAID_WHEN_LOST = {"intent-durable": 0, "body-sent": 1, "answer-received": 1}
 """Where only the service knows whether a task exists, and how many it then has."""
 ROOT = Path(__file__).parents[2]
-ONCE = {"enrolled", "closing"}
+ONCE = {"enrolled", "closing", "closed"}
 
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in PAID_WHEN_LOST])

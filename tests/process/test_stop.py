@@ -60,6 +60,18 @@ def test_a_run_ends_at_once_when_it_is_told_twice(lab: Any, first: signal.Signal
     assert "three" not in emulator.bought()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("point", ["closing", "closed"])
+def test_a_run_says_its_last_words_when_a_signal_comes_after_its_last_job(
+    lab: Any, point: str, number: signal.Signals
+) -> None:
+    """There is nothing to stop any more: the exit code is the run's, and the folder is closed in good order."""
+    lab.emulator()
+    ended = lab.disturb(point, number, "run", lab.manifest("wave"), "-q")
+    assert (ended.code, "exit 0: 1 jobs: 1 done" in ended.last) == (0, True), ended.out + ended.err
+    assert not list((lab.path / "outputs/shots").glob("ledger.sqlite3-*"))
+
+
 @pytest.mark.both_loops
 def test_a_rehearsal_goes_on_when_it_was_killed(lab: Any) -> None:
     """The emulator inside dies with the run and comes back with every task."""
