@@ -156,6 +156,7 @@ class Batch:
         await self._crew.recall()
         await self._ledger.recover(at=now)
         if settings.retry_failed:
+            await self._crew.take_back()
             await self._ledger.retry_failed(select=settings.select, at=now)
         if settings.resubmit_unknown:
             await self._ledger.resubmit_unknown(select=settings.select, at=now)

@@ -15,7 +15,7 @@ from pipeline.engine.backoff import Backoff
 from pipeline.engine.budget import Budget, Share, caps_of, enough, objection, reached, spent_in
 from pipeline.engine.ceiling import Ceiling
 from pipeline.engine.desk import Desk, Stop
-from pipeline.engine.downloader import Downloaders, FetchRules
+from pipeline.engine.downloader import Downloaders, FetchRules, are_whole
 from pipeline.engine.figures import Figures, wall_seconds
 from pipeline.engine.health import Health, HealthRules
 from pipeline.engine.memory import Memory
@@ -96,6 +96,12 @@ class Crew:
         if complaint is not None:
             raise UsageError(f"{complaint}; nothing was submitted")
         self._figures = figures
+
+    async def take_back(self) -> None:
+        """What could not be fetched again and lies whole on the disk is done, and need not be bought again."""
+        for job_id, _, files in await self._ledger.stored(JobState.FAILED):
+            if await are_whole(self._store, files):
+                await self._ledger.found_whole(job_id, at=self._desk.now())
 
     async def open_budget(self) -> None:
         """Tell what is about to be bought and what was bought before, and open the budget."""

@@ -172,14 +172,8 @@ class Downloaders:
             return
         transfer.sought = True
         stored = transfer.record.stored
-        if stored and await self._is_whole(stored):
+        if stored and await are_whole(self._store, stored):
             transfer.files += stored
-
-    async def _is_whole(self, stored: tuple[StoredFile, ...]) -> bool:
-        try:
-            return not any([await self._store.verify(file) for file in stored])
-        except FolderError:  # nobody can tell: it is fetched again
-            return False
 
     async def _output(self, record: Record, position: int) -> str:
         """Where a task's video number `position` goes: never where another job's video goes."""
@@ -255,6 +249,14 @@ class Downloaders:
         """The job stays `fetching` for the next run."""
         self._health.backlog -= 1
         self._desk.leave(transfer.record, reason)
+
+
+async def are_whole(store: VideoStore, stored: tuple[StoredFile, ...]) -> bool:
+    """Whether all videos on record are on the disk, as they were; not where nobody can tell."""
+    try:
+        return not any([await store.verify(file) for file in stored])
+    except FolderError:
+        return False
 
 
 def output_name(output: str, position: int) -> str:

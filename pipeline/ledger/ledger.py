@@ -288,6 +288,10 @@ class Ledger:
         """fetching or failed → done: the videos on record are on the disk, as they were."""
         return self._enqueue(transitions.found_whole, job_id, at)
 
+    def stored(self, state: JobState) -> asyncio.Future[list[queries.Stored]]:
+        """The jobs in a state that have videos on record."""
+        return self._enqueue(lambda connection: list(queries.stored(connection, (state,))))
+
     # -- a person's decision ----------------------------------------------------------------------------------------
 
     def resolve_task(self, job_id: str, task: Task, at: float) -> asyncio.Future[None]:

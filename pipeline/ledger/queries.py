@@ -14,6 +14,10 @@ from pipeline.ledger.purchases import Cost
 Page = list[tuple[int, Record]]
 """Records in the order of enrolment, each with the cursor after which the next page begins."""
 
+Stored = tuple[str, JobState, tuple[StoredFile, ...]]
+"""A job, its state, and its videos on record."""
+_MAY_BE_STORED = (JobState.DONE, JobState.FETCHING, JobState.FAILED)
+
 _HEAVY_PAGE = 16_000_000
 """Characters of jobs after which a page ends early, so that a page's memory is bounded whatever its jobs hold."""
 
@@ -272,8 +276,8 @@ _ENDED_COUNTS = """
 """
 _FILES = "SELECT job_id, files FROM jobs WHERE state = 'done' ORDER BY seq"
 _STORED = """
-    SELECT job_id, state, files FROM jobs WHERE files IS NOT NULL AND state IN ('done', 'fetching', 'failed')
-    ORDER BY seq
+    SELECT job_id, state, files FROM jobs
+    WHERE state IN (SELECT value FROM json_each(?)) AND files IS NOT NULL ORDER BY seq
 """
 _LATEST = """
     SELECT line FROM results AS mine
@@ -289,9 +293,9 @@ def files(connection: sqlite3.Connection) -> Iterator[tuple[str, StoredFile]]:
             yield job_id, file
 
 
-def stored(connection: sqlite3.Connection) -> Iterator[tuple[str, JobState, tuple[StoredFile, ...]]]:
+def stored(connection: sqlite3.Connection, states: Sequence[JobState] = _MAY_BE_STORED) -> Iterator[Stored]:
     """Every job with videos on record: done, or done once and to be fetched again, or failed at that."""
-    for job_id, state, files in connection.execute(_STORED):
+    for job_id, state, files in connection.execute(_STORED, (to_json(states),)):
         yield job_id, JobState(state), files_of(files)
 
 

@@ -137,10 +137,29 @@ def test_videos_that_are_whole_count_when_they_could_not_be_fetched_again(lab: A
     assert lab.run("run", manifest, "--config", _no_patience(lab)).code == 1
     assert lab.run("verify", FOLDER).out == f"{FOLDER}: 0 files checked, 0 differ from the record\n"
     bring_back()
+    assert _counts(lab)["failed"] == 2
     assert lab.run("verify", FOLDER).code == 0
     assert _counts(lab)["done"] == 2
     assert {line["job_id"]: line["status"] for line in lab.results()} == {"one": "succeeded", "two": "succeeded"}
     assert lab.run("run", manifest).code == 0
+
+
+def test_whole_videos_are_not_bought_again_when_their_jobs_had_failed(lab: Any) -> None:
+    """`--retry-failed` looks at the disk first: what was paid for and is there is done, and only the rest is bought."""
+    first = lab.emulator()
+    manifest = lab.manifest("one", "two")
+    assert lab.run("run", manifest).code == 0
+    bring_back = _take_away(lab)
+    first.stop()
+    (first.folder / "tasks.jsonl").write_text("")
+    second = lab.emulator()
+    assert lab.run("run", manifest, "--config", _no_patience(lab)).code == 1
+    before = second.bought()
+    bring_back()
+    (lab.path / FOLDER / "videos" / "two.mp4").unlink()
+    assert lab.run("run", manifest, "--retry-failed").code == 0
+    assert second.bought() - before == {"two": 1}
+    assert _counts(lab)["done"] == 2
 
 
 def _counts(lab: Any) -> dict[str, int]:
