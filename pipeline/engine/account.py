@@ -88,7 +88,7 @@ class Account:
         return self._pace.lost_in_a_row
 
     def outage(self) -> float:
-        """Seconds since when submits have met nothing but outages."""
+        """Seconds in which submits were tried and met nothing but outages."""
         return self._pace.outage(self._clock.monotonic())
 
     def occupied(self, slot: Slot, job: Job, running: int) -> None:

@@ -50,7 +50,9 @@ class Pace:
         return max(0.0, self._next_at - now, self._paused_until - now)
 
     def leave(self, now: float) -> None:
-        """A submit leaves."""
+        """A submit leaves. While it might have left before, nobody wanted to submit: that is no time of an outage."""
+        if self._outage_since is not None:
+            self._outage_since += max(0.0, now - max(self._next_at, self._paused_until, self._outage_since))
         self._next_at = max(now, self._next_at) + self._spacing
 
     def accepted(self, running: int = 0) -> None:
@@ -107,7 +109,7 @@ class Pace:
         return self._pause(now, 0.0)
 
     def outage(self, now: float) -> float:
-        """Seconds since when submits have met nothing but outages; 0 while they are answered."""
+        """Seconds in which submits were tried and met nothing but outages; 0 while they are answered."""
         return 0.0 if self._outage_since is None else now - self._outage_since
 
     def _answered(self) -> None:

@@ -169,6 +169,18 @@ def test_an_outage_lasts_from_the_first_unanswered_submit_until_any_answer() -> 
     assert pace.outage(700.0) == 0.0
 
 
+def test_an_outage_does_not_grow_while_nothing_is_submitted() -> None:
+    """A backlog, a full disk or full slots say nothing about the service: only time in which it is tried counts."""
+    pace = make_pace()
+    pace.unanswered(100.0, None)
+    pace.leave(1101.0)  # might have left at 101
+    pace.unanswered(1103.0, None)
+    assert pace.outage(1103.0) == 3.0
+    pace.leave(1103.0 + pace.delay(1103.0))
+    pace.unanswered(1110.0, None)
+    assert pace.outage(1110.0) == 10.0
+
+
 @pytest.mark.parametrize("answer", ["accepted", "rejected", "rate_limited", "unanswered"])
 def test_lost_answers_are_counted_from_zero_when_any_other_answer_comes(answer: str) -> None:
     """Only an unbroken row of lost answers is counted."""
