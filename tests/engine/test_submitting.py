@@ -203,6 +203,16 @@ def test_submitting_stops_when_an_outage_outlasts_its_limit(theatre: Theatre) ->
     assert 100.0 < played.took < 200.0
 
 
+def test_submitting_goes_on_when_an_outage_is_met_long_after_another_one(theatre: Theatre) -> None:
+    """Two outages with nothing but a full disk between them are not one that lasted as long as the disk was full."""
+    service = FakeService(duration=300.0, on_submit=first(None, OUTAGE, OUTAGE))
+    store = FakeStore(free=lambda: 0 if 1.0 < now() < 250.0 else 10**12)
+    played = theatre.run(jobs(2), service, store, concurrency=2, outage_timeout=100.0)
+    assert played.stops == []
+    assert played.counts == {"done": 2}
+    assert service.sent_at[-1] > 250.0
+
+
 # -- lost answers
 
 
