@@ -5,7 +5,7 @@ written by a function of this module, which tells the connection what it changed
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -149,9 +149,6 @@ _KEPT = """
     JOIN purchases ON job = seq AND purchases.attempt = jobs.attempt + (state = 'queued')
     WHERE state IN ('submitting', 'running', 'queued') AND NOT ended
 """
-_WAITING = """
-    SELECT job_id, digest, output, spec FROM jobs WHERE state = 'queued' AND job_id GLOB ? ORDER BY seq LIMIT ?
-"""
 
 
 def spending(connection: LedgerConnection) -> list[Spending]:
@@ -166,12 +163,6 @@ def kept(connection: sqlite3.Connection) -> list[Kept]:
         Kept(row["job_id"], row["worst"], row["seconds"], bool(row["doubted"]), row["currency"], row["expected"])
         for row in connection.execute(_KEPT)
     ]
-
-
-def waiting(connection: sqlite3.Connection, pattern: str, limit: int | None) -> Iterator[Job]:
-    """The queued jobs, streamed, in the order of enrolment; `pattern` is SQLite's."""
-    for row in connection.execute(_WAITING, (pattern, -1 if limit is None else limit)):
-        yield job_of(row)
 
 
 # -- attempts without a price ---------------------------------------------------------------------------------------

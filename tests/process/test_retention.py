@@ -99,6 +99,17 @@ def _take_away(lab: Any) -> Any:
     return lambda: [(videos / f"{name}.aside").rename(videos / f"{name}.mp4") for name in ("one", "two")]
 
 
+def _forgotten(lab: Any) -> Any:
+    """A manifest whose two videos were paid for and moved aside, and a service that has forgotten their tasks."""
+    service = lab.emulator()
+    manifest = lab.manifest("one", "two")
+    assert lab.run("run", manifest).code == 0
+    bring_back = _take_away(lab)
+    service.stop()
+    (service.folder / "tasks.jsonl").write_text("")
+    return manifest, bring_back
+
+
 def test_jobs_are_done_again_when_their_videos_come_back(lab: Any) -> None:
     """What `verify` sent to be fetched again it takes back where it finds it whole, and nothing is told twice."""
     lab.emulator()
@@ -113,12 +124,7 @@ def test_jobs_are_done_again_when_their_videos_come_back(lab: Any) -> None:
 
 def test_whole_videos_are_not_fetched_when_they_came_back_before_the_run(lab: Any) -> None:
     """A run looks at the disk before it asks for what was there once: also where the service has forgotten it."""
-    first = lab.emulator()
-    manifest = lab.manifest("one", "two")
-    assert lab.run("run", manifest).code == 0
-    bring_back = _take_away(lab)
-    first.stop()
-    (first.folder / "tasks.jsonl").write_text("")
+    manifest, bring_back = _forgotten(lab)
     lab.emulator()
     bring_back()
     assert lab.run("run", manifest).code == 0
@@ -127,12 +133,7 @@ def test_whole_videos_are_not_fetched_when_they_came_back_before_the_run(lab: An
 
 def test_videos_that_are_whole_count_when_they_could_not_be_fetched_again(lab: Any) -> None:
     """A failed fetch forgets nothing: `verify` finds the videos of a failed job, and its last line is a success."""
-    first = lab.emulator()
-    manifest = lab.manifest("one", "two")
-    assert lab.run("run", manifest).code == 0
-    bring_back = _take_away(lab)
-    first.stop()
-    (first.folder / "tasks.jsonl").write_text("")
+    manifest, bring_back = _forgotten(lab)
     lab.emulator()
     assert lab.run("run", manifest, "--config", _no_patience(lab)).code == 1
     assert lab.run("verify", FOLDER).out == f"{FOLDER}: 0 files checked, 0 differ from the record\n"
@@ -146,12 +147,7 @@ def test_videos_that_are_whole_count_when_they_could_not_be_fetched_again(lab: A
 
 def test_whole_videos_are_not_bought_again_when_their_jobs_had_failed(lab: Any) -> None:
     """`--retry-failed` looks at the disk first: what was paid for and is there is done, and only the rest is bought."""
-    first = lab.emulator()
-    manifest = lab.manifest("one", "two")
-    assert lab.run("run", manifest).code == 0
-    bring_back = _take_away(lab)
-    first.stop()
-    (first.folder / "tasks.jsonl").write_text("")
+    manifest, bring_back = _forgotten(lab)
     second = lab.emulator()
     assert lab.run("run", manifest, "--config", _no_patience(lab)).code == 1
     before = second.bought()

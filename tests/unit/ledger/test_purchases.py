@@ -190,15 +190,6 @@ def test_only_what_may_still_change_is_kept(connection: sqlite3.Connection, buy:
     }
 
 
-def test_what_waits_is_shown_in_its_order(connection: sqlite3.Connection, make_job: MakeJob) -> None:
-    """By SQLite's pattern, as far as a limit allows; what is not queued is passed over."""
-    enrolment.enroll(connection, [make_job(name) for name in ("b-2", "a-1", "b-1", "b-3")], "error", 1.0)
-    intend(connection, "b-2")
-    assert [job.job_id for job in purchases.waiting(connection, "*", None)] == ["a-1", "b-1", "b-3"]
-    assert [job.job_id for job in purchases.waiting(connection, "b-*", 1)] == ["b-1"]
-    assert list(purchases.waiting(connection, "*", 0)) == []
-
-
 def test_attempts_are_priced_when_their_price_becomes_known(connection: sqlite3.Connection, buy: Any) -> None:
     """Those without a currency are asked about, page by page; those with one keep the price they were bought at."""
     for name in ("a", "b", "c"):
