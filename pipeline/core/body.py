@@ -11,7 +11,7 @@ def _nothing_held() -> None:
     """What a body does at its end that shares nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
     """What a submit sends, to be used as a context manager: at its end it lets go of the pictures that it shares."""
 
@@ -20,6 +20,8 @@ class Body:
     sha256: str
     """Hex, of exactly the bytes that are sent."""
     let_go: Callable[[], None] = field(default=_nothing_held, repr=False, compare=False)
+    sent: bool = field(default=False, init=False, compare=False)
+    """Whether any of it may have left: until then nobody can have made a task of it."""
 
     @classmethod
     def of(cls, *pieces: bytes) -> Self:

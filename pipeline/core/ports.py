@@ -1,6 +1,6 @@
 """What the engine needs from the outside, as Protocols: the real parts and the simulated ones fit the same holes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from pipeline.core.body import Body
@@ -25,9 +25,10 @@ class Service(Protocol):
         Raises `RejectedError` where a local file is gone or has other bytes than when it was enrolled.
         """
 
-    async def submit(self, job: Job, body: Body) -> Task:
-        """Send the paid request exactly once and return the accepted task.
+    async def submit(self, job: Job, body: Body, wanted: Callable[[], bool]) -> Task | None:
+        """Send the paid request exactly once and return the accepted task; `body.sent` tells that it is about to leave.
 
+        `wanted` is asked once more when nothing is left but to send it; None where it says no, and nothing is sent.
         Raises `TransientError` (surely nothing was created), `RateLimitedError`, `RejectedError`, `FatalError` or
         `AmbiguousError`.
         """

@@ -183,13 +183,17 @@ class Producer:
                 self._hand_back(record)
                 return None
             try:
-                if not self._jobs.wanted(record) or self._complaint() is not None:
+                if not self._may_leave(record):
                     self._hand_back(record)
                     return None
                 bought = await self._buy(record, named, body)
             finally:
                 place.give_back()
         return await self._trace(bought) if isinstance(bought, _Doubt) else bought
+
+    def _may_leave(self, record: Record) -> bool:
+        """Whether its request is wanted now; asked until it leaves."""
+        return not self._account.stopped and self._jobs.wanted(record) and self._complaint() is None
 
     def _named(self, record: Record) -> Record:
         """The job with our own id for its next task, where its model carries one."""
@@ -229,16 +233,16 @@ class Producer:
         try:
             return await answer
         except asyncio.CancelledError:
-            await self._last_look(asking)
-            await self._sent_home(queued, record, asking)
+            await self._last_look(body, asking)
+            await self._sent_home(queued, record, body, asking)
             raise
 
     async def _ask(self, record: Record, body: Body, answer: "asyncio.Future[Task | None]") -> Task | None:
         """In a task of its own, which goes on when whoever waits for the answer is sent home meanwhile."""
         task = None
         try:
-            if not self._account.stopped and self._jobs.wanted(record):
-                task = await self._service.submit(record.job, body)
+            if self._may_leave(record):
+                task = await self._service.submit(record.job, body, lambda: self._may_leave(record))
         except BaseException as error:
             if answer.done():
                 raise
@@ -248,22 +252,30 @@ class Producer:
                 answer.set_result(task)
         return task
 
-    async def _last_look(self, asking: "asyncio.Future[Task | None]") -> None:
-        """The run ends before the answer came: it is waited for as long as there is patience, and no longer."""
+    async def _last_look(self, body: Body, asking: "asyncio.Future[Task | None]") -> None:
+        """The run ends before the answer came: it is waited for as long as there is patience, and no longer.
+
+        What has not left costs nothing, and is not waited for.
+        """
         self._patience.shorten(self._rules.grace)  # an error came without a word; a stop has had its grace
         with contextlib.suppress(asyncio.CancelledError):  # told twice; whoever calls passes it on
             async with self._patience.limit():
-                await asyncio.wait([asking])
+                if body.sent:
+                    await asyncio.wait([asking])
         asking.cancel()
         await asyncio.wait([asking])  # its connection is closed before the client is
 
-    async def _sent_home(self, queued: Record, record: Record, asked: "asyncio.Future[Task | None]") -> None:
+    async def _sent_home(
+        self, queued: Record, record: Record, body: Body, asked: "asyncio.Future[Task | None]"
+    ) -> None:
         """Write down what became of a request when nobody goes on with it: the next run does.
 
         Where no answer came, what has an id of ours stays `submitting`: the next run asks for it.
         """
         if asked.cancelled():
-            if record.external_id is None:
+            if not body.sent:
+                await self._answered(record, None)
+            elif record.external_id is None:
                 failure = Failure(Stage.SUBMIT, "interrupted", "the run ended before the answer came")
                 self._desk.abandon(record, failure)
             return

@@ -10,8 +10,8 @@ from typing import Self, TypeVar
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.abc import AbstractResolver, AbstractStreamWriter
-from multidict import CIMultiDict, CIMultiDictProxy
+from aiohttp.abc import AbstractResolver
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from pipeline import __version__
@@ -22,6 +22,7 @@ from pipeline.core.connecting import why_unreached
 from pipeline.core.errors import RejectedError, ServiceError, TransientError
 from pipeline.core.jobs import Job, LocalFile, Task, TaskReport
 from pipeline.modelverse.decisions import Answer, Call, judge_broken, judge_status, judge_submit, speaks
+from pipeline.modelverse.lines import WRITTEN_AT_ONCE, Lines, Place
 from pipeline.modelverse.pictures import Pictures, encoded_size
 from pipeline.modelverse.wire import Hide, Traits, clean, encode_submit, is_given
 from pipeline.settings import ServiceSettings
@@ -32,18 +33,17 @@ MAX_ANSWER_BYTES = 2**20
 """No honest answer comes near; what lies beyond is not read."""
 _SLOWEST_UPLOAD = 50_000.0
 """Bytes per second: the ceiling of a submit grows with its body, so that a slow line does not lose its answer."""
-_WRITTEN_AT_ONCE = 2**16
-"""Bytes of a body that is handed over whole; a larger one is written piece by piece, so that others have their turn."""
 _KEEP_ALIVE = 15.0
 """Seconds that a question's connection may idle: less than common servers and balancers allow."""
 _MOST_QUESTIONS = 2048
-"""URLs that are remembered, of a kilobyte each: more tasks than run at a time, mostly."""
+"""Requests that are remembered, of half a kilobyte each: more tasks than run at a time, mostly."""
 _BASE64_FROM = 16
 """Characters of a key whose Base64 is looked for; the letters of a shorter one may stand anywhere by chance."""
 
-_BROKEN = (aiohttp.ClientError, OSError, UnicodeError)
+_BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError, UnicodeError)
 """All that an exchange may raise; timeouts are OSErrors, and a host name that no DNS can carry is a UnicodeError."""
-_NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
+_BEFORE_IT_LEFT = {"timeout": "connect_timeout", "connection_lost": "connect_failed"}
+"""The codes of errors that speak of a whole exchange, where the request had not left."""
 _MACHINE_CLOCK = SystemClock()
 
 _Good = TypeVar("_Good", Task, TaskReport)
@@ -80,11 +80,11 @@ class ModelVerseClient:
         self._resolver = resolver
         self._authorization = f"Bearer {api_key}" if settings.auth_scheme == "bearer" else api_key
         self._hide = _hiding(api_key)
-        self._sessions: dict[Call, aiohttp.ClientSession] = {}
+        self._lines: dict[Call, Lines] = {}
         self._read_timeouts = {Call.SUBMIT: settings.submit_timeout, Call.STATUS: settings.status_timeout}
         self._ceilings = Ceilings()
-        self._urls: dict[tuple[Call, str], URL] = {}
-        self._questions: dict[tuple[str, str], URL] = {}
+        self._calls: dict[tuple[Call, str], tuple[Place, URL]] = {}
+        self._questions: dict[tuple[str, str], tuple[Place, bytes]] = {}
         self._proven = False
         """Whether the service has answered in its own words: until then a 404 speaks of the endpoint."""
 
@@ -94,12 +94,14 @@ class ModelVerseClient:
     async def __aenter__(self) -> Self:
         # A pooled connection may be closed by the server in the moment in which a paid request leaves, and then nobody
         # knows whether it arrived. A fresh one fails before anything is sent; it costs a handshake for each video.
-        names = self._resolver
-        self._sessions[Call.SUBMIT] = self._session(
-            Call.SUBMIT, aiohttp.TCPConnector(limit=0, force_close=True, resolver=names)
+        names, headers, patience = self._resolver, self._headers(), self._settings.connect_timeout
+        self._lines[Call.SUBMIT] = Lines(
+            aiohttp.TCPConnector(limit=0, force_close=True, resolver=names),
+            {**headers, hdrs.CONTENT_TYPE: "application/json"},
+            patience,
         )
-        self._sessions[Call.STATUS] = self._session(
-            Call.STATUS, aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, resolver=names)
+        self._lines[Call.STATUS] = Lines(
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, resolver=names), headers, patience
         )
         return self
 
@@ -108,9 +110,9 @@ class ModelVerseClient:
     ) -> None:
         self._ceilings.close()
         try:
-            await self._sessions.pop(Call.SUBMIT).close()
+            await self._lines.pop(Call.SUBMIT).close()
         finally:
-            await self._sessions.pop(Call.STATUS).close()
+            await self._lines.pop(Call.STATUS).close()
 
     @property
     def base_url(self) -> str:
@@ -139,7 +141,7 @@ class ModelVerseClient:
             raise RejectedError("a text of the job is not valid Unicode", code="not_unicode") from exc
         size = sum([len(part) if isinstance(part, bytes) else encoded_size(part.bytes) for part in parts])
         _check_size(size)
-        if size <= _WRITTEN_AT_ONCE and not job.files:
+        if size <= WRITTEN_AT_ONCE and not job.files:
             return Body.of(*(part for part in parts if isinstance(part, bytes)))
         held = await self._pictures.hold(job.files)
         try:
@@ -149,17 +151,21 @@ class ModelVerseClient:
             held.let_go()
             raise
 
-    async def submit(self, job: Job, body: Body) -> Task:
-        """Send the paid request exactly once and return the accepted task; errors as in `core.ports.Service`."""
-        headers = self._traits_for(job).headers or None
-        size, url = body.size, self._url(Call.SUBMIT, self.base_url)
-        data = body.whole() if size <= _WRITTEN_AT_ONCE else _InPieces(body)
-        answer = await self._exchange(Call.SUBMIT, "POST", url, headers, data, uploading=size / _SLOWEST_UPLOAD)
+    async def submit(self, job: Job, body: Body, wanted: Callable[[], bool] = lambda: True) -> Task | None:
+        """Send the paid request exactly once and return the accepted task; the rest as in `core.ports.Service`."""
+        place, url = self._call(Call.SUBMIT, self.base_url)
+        lines = place.lines_with(self._traits_for(job).headers)
+        head = b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n" % (_target(url), lines, body.size)
+        try:
+            answer = await self._exchange(Call.SUBMIT, place, head, body, wanted)
+        except _UnwantedError:
+            return None
         return self._settled(judge_submit(answer, model=job.model, base_url=self.base_url, proven=self._proven))
 
     async def status(self, task: Task) -> TaskReport:
         """Ask once, at the host that gave the task, how it stands; an error says nothing about the task."""
-        answer = await self._exchange(Call.STATUS, "GET", self._question(task))
+        place, head = self._question(task)
+        answer = await self._exchange(Call.STATUS, place, head)
         return self._settled(judge_status(answer))
 
     async def find(self, external_id: str) -> Task | None:
@@ -183,68 +189,44 @@ class ModelVerseClient:
         self._proven = True
         return verdict
 
-    def _session(self, call: Call, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        content = {hdrs.CONTENT_TYPE: "application/json"} if call is Call.SUBMIT else {}
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=self._settings.connect_timeout, sock_connect=None, sock_read=None
-            ),  # the rest is watched over by `Ceilings`: the library sets two timers for each answer
-            headers={
-                hdrs.AUTHORIZATION: self._authorization,
-                hdrs.USER_AGENT: f"video-batch-pipeline/{__version__}",
-                hdrs.ACCEPT: "application/json",
-                hdrs.ACCEPT_ENCODING: "identity",
-                **content,
-            },
-            middlewares=(self._sent_once(call),),
-        )
-
-    def _sent_once(self, call: Call) -> aiohttp.ClientMiddlewareType:
-        async def send(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-            # aiohttp repeats requests whose connection broke (those that it takes for idempotent), from inside. The
-            # error becomes ours before that loop can see it: whatever it deems idempotent, a request leaves once.
-            try:
-                return await handler(request)
-            except _BROKEN as exc:
-                raise self._broken(call, exc) from exc
-
-        return send
+    def _headers(self) -> dict[str, str]:
+        return {
+            hdrs.AUTHORIZATION: self._authorization,
+            hdrs.USER_AGENT: f"video-batch-pipeline/{__version__}",
+            hdrs.ACCEPT: "application/json",
+            hdrs.ACCEPT_ENCODING: "identity",
+        }
 
     async def _exchange(
         self,
         call: Call,
-        method: str,
-        url: URL,
-        headers: Mapping[str, str] | None = None,
-        data: bytes | aiohttp.Payload | None = None,
-        uploading: float = 0.0,
+        place: Place,
+        head: bytes,
+        body: Body | None = None,
+        wanted: Callable[[], bool] | None = None,
     ) -> Answer:
         # The ceiling is for servers that dribble: each byte ends a silence. Both outlast the connect timeout, so that
         # whatever they cut off had been sent.
         silence = self._read_timeouts[call]
+        uploading = 0.0 if body is None else body.size / _SLOWEST_UPLOAD
         until_heard = self._settings.connect_timeout + uploading + silence
         exchange = self._ceilings.begin(until_heard + silence, until_heard)
         try:
-            response = await self._sessions[call].request(
-                method, url, data=data, headers=headers, allow_redirects=False
-            )
-            try:
-                content = response.content
-                body = content.read_nowait() if content.is_eof() else await self._read(content, exchange, silence)
-            finally:
-                if response.connection is not None:  # after a whole answer it is back in its pool already
-                    response.close()
+            with await self._lines[call].line(place) as line:
+                if wanted is not None and not wanted():
+                    raise _UnwantedError
+                line.send(head, body)
+                status, headers, content = await line.answer()
+                whole = content.read_nowait() if content.is_eof() else await self._read(content, exchange, silence)
         except _BROKEN as exc:
-            raise self._broken(call, exc) from exc
+            raise self._broken(call, exc, body) from exc
         except asyncio.CancelledError as exc:
             if self._ceilings.outlasted(exchange):
-                raise self._broken(call, TimeoutError()) from exc
+                raise self._broken(call, TimeoutError(), body) from exc
             raise
         finally:
             self._ceilings.end(exchange)
-        return Answer(response.status, response.headers, body, self._clock.time(), self._hide)
+        return Answer(status, headers, whole, self._clock.time(), self._hide)
 
     async def _read(self, content: aiohttp.StreamReader, exchange: Exchange, silence: float) -> bytes:
         """The whole body, where it did not come together with the head, or its beginning."""
@@ -254,37 +236,43 @@ class ModelVerseClient:
             body += await content.readany()
         return bytes(body[:MAX_ANSWER_BYTES])
 
-    def _url(self, call: Call, base_url: str) -> URL:
-        """The call's URL at a host; a run meets few hosts, so each is read once."""
-        known = self._urls.get((call, base_url))
+    def _call(self, call: Call, base_url: str) -> tuple[Place, URL]:
+        """Where a call goes at a host; a run meets few hosts, so each is read once."""
+        known = self._calls.get((call, base_url))
         if known is not None:
             return known
         try:
             url = URL(f"{base_url.rstrip('/')}/v1/tasks/{call}")
+            place = self._lines[call].place(url)
         except ValueError as exc:
             raise judge_broken(call, "bad_endpoint", self._shown(f"{base_url}: {exc}")) from exc
-        return self._urls.setdefault((call, base_url), url)
+        return self._calls.setdefault((call, base_url), (place, url))
 
-    def _question(self, task: Task) -> URL:
-        """The URL that asks for a task; it is asked for many times."""
+    def _question(self, task: Task) -> tuple[Place, bytes]:
+        """The request that asks for a task; it is sent many times."""
         key = task.base_url, task.task_id
         known = self._questions.get(key)
         if known is None:
             if len(self._questions) >= _MOST_QUESTIONS:
                 self._questions.clear()
-            known = self._url(Call.STATUS, task.base_url).with_query(task_id=task.task_id)
+            place, url = self._call(Call.STATUS, task.base_url)
+            target = _target(url.with_query(task_id=task.task_id))
+            known = place, b"GET %b HTTP/1.1\r\n%b\r\n" % (target, place.lines)
             self._questions[key] = known
         return known
 
-    def _broken(self, call: Call, exc: Exception) -> ServiceError:
-        if isinstance(exc, aiohttp.ClientResponseError):
-            # The library hangs the request, with the key in its headers, on this error; ours keeps it as its cause.
-            exc.request_info = exc.request_info._replace(headers=_NO_HEADERS)
-            exc.args = ()
-        return judge_broken(call, _what_broke(exc), self._shown(_detail(exc)))
+    def _broken(self, call: Call, exc: Exception, body: Body | None) -> ServiceError:
+        code = _what_broke(exc)
+        if body is not None and not body.sent:
+            code = _BEFORE_IT_LEFT.get(code, code)
+        return judge_broken(call, code, self._shown(_detail(exc)))
 
     def _shown(self, text: str) -> str:
         return clean(self._hide(text), 300)
+
+
+class _UnwantedError(Exception):
+    """Nobody wants the request any more, which has not left."""
 
 
 def _what_broke(exc: Exception) -> str:
@@ -299,7 +287,7 @@ def _what_broke(exc: Exception) -> str:
         (aiohttp.NonHttpUrlClientError, "bad_endpoint"),
         (UnicodeError, "bad_endpoint"),
         (TimeoutError, "timeout"),
-        (aiohttp.ClientResponseError, "not_http"),
+        (HttpProcessingError, "not_http"),
     )
     return next((code for kind, code in kinds if isinstance(exc, kind)), "connection_lost")
 
@@ -308,9 +296,11 @@ def _detail(exc: Exception) -> str:
     """What the library says; of a connection that was not made, where to and the operating system's reason alone."""
     if isinstance(exc, aiohttp.ClientConnectorError) and not isinstance(exc, aiohttp.ClientSSLError):
         return f"{exc.host}:{exc.port}: {why_unreached(exc.os_error)}"
-    if type(exc) is aiohttp.ClientOSError and exc.errno is None:  # the library names no reason, but the whole URL
-        return "the request was still being sent"
     return str(exc)
+
+
+def _target(url: URL) -> bytes:
+    return url.raw_path_qs.encode("ascii")
 
 
 def _hiding(key: str) -> Hide:
@@ -368,28 +358,3 @@ def _check_size(size: int) -> None:
 def _pieces(parts: Iterable[bytes | LocalFile], texts: Mapping[str, tuple[bytes, ...]]) -> tuple[bytes, ...]:
     """A body with the files' Base64 in their places; nothing is copied."""
     return tuple(piece for part in parts for piece in ((part,) if isinstance(part, bytes) else texts[part.sha256]))
-
-
-class _InPieces(aiohttp.Payload):
-    """A large body on its way: never copied as a whole, with a known length, and others have their turn in between."""
-
-    def __init__(self, body: Body) -> None:
-        super().__init__(body, content_type="application/json")
-        self._body = body
-
-    @property
-    def size(self) -> int:
-        """Bytes, for the Content-Length."""
-        return self._body.size
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """As text, which nobody asks for on the way out."""
-        return self._body.whole().decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send it."""
-        for piece in self._body.pieces:
-            view = memoryview(piece)
-            for start in range(0, len(view), _WRITTEN_AT_ONCE):
-                await writer.write(view[start : start + _WRITTEN_AT_ONCE])
-                await asyncio.sleep(0)

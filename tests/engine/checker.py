@@ -56,6 +56,7 @@ def check_run(sight: Sight, watch: Watch, world: World, told: Told, before: Snap
     _check_decisions(sight.settings, before, after)
     _check_tasks_are_known(world, told, after)
     _check_purchases(world, after)
+    _check_doubts(watch, before, after)
     if sight.summary is not None:
         _check_summary(sight, sight.summary, world, after)
     if sight.ended is not None:
@@ -136,6 +137,14 @@ def _check_purchases(world: World, after: Snapshot) -> None:
     charged = world.charged()
     require(charged <= after.at_most, f"{charged / 1e6:g} could be charged and {after.at_most / 1e6:g} is on record")
     require(after.at_most == after.summed_up, f"the rows come to {after.at_most} and the sums say {after.summed_up}")
+
+
+def _check_doubts(watch: Watch, before: Snapshot, after: Snapshot) -> None:
+    """What never left is not in doubt."""
+    for job_id, row in after.rows.items():
+        old = before.rows.get(job_id)
+        if row.state is JobState.UNKNOWN and row.task_id is None and (old is None or old.state is JobState.QUEUED):
+            require(job_id in watch.submitted, f"job {job_id} is in doubt, and no request for it has left")
 
 
 def _in_doubt(task: TrueTask, row: Row) -> bool:

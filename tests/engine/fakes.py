@@ -85,6 +85,8 @@ class FakeService:
 
     duration: float = 10.0
     """Seconds from a submit's answer to the end of its task."""
+    connecting_takes: float = 0.0
+    """Seconds until a paid request leaves."""
     submit_takes: float = 0.5
     status_takes: float = 0.1
     on_prepare: Callable[[Job], Trouble] = lambda _job: None
@@ -124,7 +126,12 @@ class FakeService:
         _raise(answer)
         return None
 
-    async def submit(self, job: Job, body: Body) -> Task:
+    async def submit(self, job: Job, body: Body, wanted: Callable[[], bool]) -> Task | None:
+        if self.connecting_takes:
+            await asyncio.sleep(self.connecting_takes)
+            if not wanted():
+                return None
+        body.sent = True
         self.sent.append((now(), job.job_id))
         number = len(self.sent)
         await asyncio.sleep(self.submit_takes)

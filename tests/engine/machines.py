@@ -25,8 +25,10 @@ class Machines(FakeService):
     _ends: list[float] = field(default_factory=list)
     _free: list[float] = field(default_factory=list)
 
-    async def submit(self, job: Job, body: Body) -> Task:
-        task = await FakeService.submit(self, job, body)
+    async def submit(self, job: Job, body: Body, wanted: Callable[[], bool]) -> Task | None:
+        task = await FakeService.submit(self, job, body, wanted)
+        if task is None:
+            return None
         while self._ends and self._ends[0] <= now():
             heapq.heappop(self._ends)
         if len(self._ends) >= self.limit:

@@ -126,6 +126,7 @@ def plan(seed: int) -> Plan:
         dice.subset(jobs),
     )
     caps = _Dice(random.Random(~seed))  # dice of their own: seeds without caps tell the story that they always told
+    odds = replace(odds, slow_connection=_Dice(random.Random(~seed - 1)).sometimes(0.3, 0.4))  # for the same reason
     capped = tuple(_capped(the, caps) for the in rounds) if caps.happens(0.4) else rounds
     return Plan(_untrustworthy(odds) if hard else odds, models[0], capped, last)
 

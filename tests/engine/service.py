@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import NoReturn
 
 from pipeline.core.body import Body
@@ -19,6 +20,7 @@ from tests.engine.world import BASE_URL, TRACEABLE, UNREADABLE, TrueTask, World
 
 SUBMIT_TIMEOUT = 90.0
 STATUS_TIMEOUT = 30.0
+SLOW_CONNECTION = 12.0
 STUCK = 5_000.0
 """Seconds; longer than the shorter task timeouts."""
 _LOSSES = ("connection_lost", "timeout", "not_json", "internal_error", "gateway_timeout_error")
@@ -45,8 +47,14 @@ class SimulatedService:
             raise RejectedError("the picture has changed", code=UNREADABLE)
         return Body.of(f"{job.digest} {external_id or ''}".encode())
 
-    async def submit(self, job: Job, body: Body) -> Task:
+    async def submit(self, job: Job, body: Body, wanted: Callable[[], bool]) -> Task | None:
         world, odds = self._world, self._world.odds
+        if world.luck(odds.slow_connection, "slow connection of a submit"):
+            await asyncio.sleep(SLOW_CONNECTION)
+            if not wanted():
+                world.met["submit that nobody wanted any more"] += 1
+                return None
+        body.sent = True
         task = self._think_up(job, world.onlooker.submit_leaves(job), body.whole().decode().partition(" ")[2] or None)
         await self._travel(task)
         world.called()

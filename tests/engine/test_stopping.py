@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.body import Body
 from pipeline.core.errors import (
     AmbiguousError,
     FatalError,
@@ -18,10 +19,11 @@ from pipeline.core.errors import (
     TransientError,
 )
 from pipeline.core.events import BatchEnded, JobLeft, Stopping
-from pipeline.core.jobs import Job
+from pipeline.core.jobs import Job, Task
 from pipeline.engine.batch import Batch
 from pipeline.engine.desk import Stop
 from tests.engine.fakes import SIGNAL, FakeService, FakeStore, Played, Theatre, jobs
+from tests.engine.replacing import replaced
 
 
 def ask(batch: Batch) -> None:
@@ -58,6 +60,36 @@ def test_an_outstanding_submit_is_unknown_when_its_answer_outlasts_the_grace(the
     assert played.exit_code == 3
     assert played.took == 10.0
     assert theatre.results()[0]["error"]["code"] == "interrupted"
+
+
+@pytest.mark.parametrize(("act", "took"), [(ask, 10.0), (insist, 2.0)])
+def test_a_job_stays_queued_when_the_run_ends_before_its_request_has_left(
+    theatre: Theatre, act: Callable[[Batch], None], took: float
+) -> None:
+    """While a connection is being made nothing has been paid for: nothing is in doubt, and the next run buys once."""
+    service = FakeService(connecting_takes=60.0)
+    played = theatre.run(jobs(3), service, at={2.0: act}, grace=8.0)
+    assert (played.counts, played.took) == ({"queued": 3}, took)
+    assert played.all(JobLeft) == []
+    service.connecting_takes = 0.5
+    assert theatre.run(jobs(3), service).counts == {"done": 3}
+    assert service.sent_jobs == ["j1", "j2", "j3"]
+
+
+def test_a_request_does_not_leave_when_submitting_has_stopped_while_it_was_connecting(theatre: Theatre) -> None:
+    """The account is refused while others still connect: their jobs stay in the queue, and none is sent."""
+    service = FakeService(
+        connecting_takes=0.0, submit_takes=1.0, on_submit=lambda *_: FatalError("no quota", scope=Scope.RUN)
+    )
+    original = service.submit
+
+    async def submit(job: Job, body: Body, wanted: Callable[[], bool]) -> Task | None:
+        service.connecting_takes = 0.0 if job.job_id == "j1" else 3.0
+        return await original(job, body, wanted)
+
+    with replaced(FakeService, "submit", lambda _self, *given: submit(*given)):
+        played = theatre.run(jobs(3), service, concurrency=3)
+    assert (played.counts, service.sent_jobs) == ({"queued": 3}, ["j1"])
 
 
 def test_running_downloads_are_waited_for_when_a_stop_is_asked_for(theatre: Theatre) -> None:

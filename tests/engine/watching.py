@@ -50,7 +50,7 @@ class Watch(Onlooker):
         self._connection: sqlite3.Connection | None = None
         self._refused: set[str | None] = set()
         self._stopped: str | None = None
-        self._submitted: set[str] = set()
+        self.submitted: set[str] = set()
         self._bought: set[str] = set()
         self._fetching = {
             id_ for id_, row in before.rows.items() if row.state is JobState.FETCHING or row.download_again
@@ -103,7 +103,7 @@ class Watch(Onlooker):
         job_id = event.job.job_id
         if event.task_id is not None:
             self._told.tasks.add(event.task_id)
-        if event.state is JobState.RUNNING and job_id in self._submitted:
+        if event.state is JobState.RUNNING and job_id in self.submitted:
             self._count_bought(job_id)
         if event.state is JobState.FETCHING:
             self._fetching.add(job_id)
@@ -127,7 +127,7 @@ class Watch(Onlooker):
 
     def submit_leaves(self, job: Job) -> int:
         state, attempt, _ = self._on_disk(job.job_id)
-        self._submitted.add(job.job_id)
+        self.submitted.add(job.job_id)
         what = f"a submit of job {job.job_id} left"
         if state != JobState.SUBMITTING:
             self._complain(f"{what} without a durable intent: it is {state} on disk")

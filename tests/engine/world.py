@@ -115,6 +115,8 @@ class Odds:
     block_seconds: float = 0.5
     """To bring one block of a file to disk."""
 
+    slow_connection: float = 0.0
+    """A submit leaves late."""
     latency: float = 0.2
     duration: float = 30.0
 

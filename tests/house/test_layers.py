@@ -56,11 +56,10 @@ MAY_IMPORT_OUTSIDE = {"pipeline.api", "pipeline.cli.emulator"}
 
 LIBRARIES = {
     "aiohttp": (
-        *("pipeline.modelverse.client", "pipeline.videos", "pipeline.emulator"),
+        *("pipeline.modelverse.client", "pipeline.modelverse.lines", "pipeline.videos", "pipeline.emulator"),
         *("pipeline.views.notify", "pipeline.views.watch"),
     ),
-    "yarl": ("pipeline.modelverse.client", "pipeline.videos"),
-    "multidict": ("pipeline.modelverse.client",),
+    "yarl": ("pipeline.modelverse.client", "pipeline.modelverse.lines", "pipeline.videos"),
     "aiofiles": ("pipeline.modelverse.pictures",),
     "sqlite3": ("pipeline.ledger",),
     "yaml": ("pipeline.manifest", "pipeline.catalog", "pipeline.settings", "pipeline.emulator"),

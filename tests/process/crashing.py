@@ -17,13 +17,13 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-import aiohttp
-
 from pipeline.cli import main
+from pipeline.core.body import Body
 from pipeline.core.jobs import TaskReport
 from pipeline.engine.poller import Pollers
 from pipeline.ledger import Ledger, results
 from pipeline.modelverse.client import ModelVerseClient
+from pipeline.modelverse.lines import Line
 from pipeline.videos import partfile
 from pipeline.videos.partfile import PartFile
 from pipeline.views import summary
@@ -95,11 +95,20 @@ def crash_when_durable(reached: Reached, point: str, method: str) -> None:
 def crash_in_calls(reached: Reached) -> None:
     """Around the calls to the service."""
 
-    async def body(original: Callable[..., Any], request: Any, writer: Any, connection: Any, *rest: Any) -> None:
-        await original(request, writer, connection, *rest)
-        while not _arrived(connection.transport):
-            await asyncio.sleep(0)
-        reached("body-sent")
+    paid: set[Line] = set()
+
+    def send(original: Callable[..., None], line: Line, head: bytes, body: Body | None = None) -> None:
+        original(line, head, body)
+        if body is not None:
+            paid.add(line)
+
+    async def answer(original: Callable[..., Any], line: Line) -> Any:
+        if line in paid:
+            paid.remove(line)
+            while not _arrived(line._protocol.transport):
+                await asyncio.sleep(0)
+            reached("body-sent")
+        return await original(line)
 
     async def submit(original: Callable[..., Any], *args: Any) -> Any:
         task = await original(*args)
@@ -112,7 +121,8 @@ def crash_in_calls(reached: Reached) -> None:
             reached("end-seen")
         return report
 
-    wrap(aiohttp.ClientRequest, "write_bytes", body)
+    wrap(Line, "send", send)
+    wrap(Line, "answer", answer)
     wrap(ModelVerseClient, "submit", submit)
     wrap(ModelVerseClient, "status", status)
 

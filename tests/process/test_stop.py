@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 import time
 from collections import Counter
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from pipeline.ledger import LedgerReader
 from tests.process.aftermath import finish
+from tests.process.conftest import PATIENCE
+from tests.process.double import Double, honest, make_video
 
 PROMPTS = tuple(f"wave {number:02}" for number in range(5))
 
@@ -45,19 +48,30 @@ def test_a_run_ends_in_good_order_when_it_is_asked_to(lab: Any, number: signal.S
 )
 def test_a_run_ends_at_once_when_it_is_told_twice(lab: Any, first: signal.Signals, second: signal.Signals) -> None:
     """The first signal leaves an outstanding answer its grace; the second does not, and that job is unknown."""
-    emulator = lab.emulator(trouble=[{"at": "submit", "do": "slow", "nth": [2], "seconds": 20, "accepted": True}])
-    process = lab.start("run", lab.manifest("one", "two", "three", concurrency=1), "--log-format", "json")
-    assert process.wait_for(lambda event: event.get("job_id") == "two" and event["state"] == "submitting")
-    process.send(first)
-    assert process.wait_for(lambda event: event["event"] == "stopping")
-    asked_at = time.monotonic()
-    process.send(second)
-    assert process.wait() == 3
-    assert time.monotonic() - asked_at < 4
-    assert f"stopped early: {first.name} received" in process.output.whole().decode()
-    with LedgerReader(lab.path / "outputs/shots") as reader:
-        assert [unknown.record.job.job_id for unknown in reader.unknown()] == ["two"]
-    assert "three" not in emulator.bought()
+    with Double(honest(make_video(20_000))) as double:
+        lab.environment["MODELVERSE_ENDPOINT"] = double.url
+        accept, taken = double.submit, threading.Event()
+
+        def silent_at_the_second(handler: Any) -> None:
+            if not double.bought():
+                accept(handler)
+            else:
+                taken.set()
+                handler.server.closing.wait()
+
+        double.submit = silent_at_the_second
+        process = lab.start("run", lab.manifest("one", "two", "three", concurrency=1), "--log-format", "json")
+        assert taken.wait(PATIENCE)
+        process.send(first)
+        assert process.wait_for(lambda event: event["event"] == "stopping")
+        asked_at = time.monotonic()
+        process.send(second)
+        assert process.wait() == 3
+        assert time.monotonic() - asked_at < 4
+        assert f"stopped early: {first.name} received" in process.output.whole().decode()
+        with LedgerReader(lab.path / "outputs/shots") as reader:
+            assert [unknown.record.job.job_id for unknown in reader.unknown()] == ["two"]
+        assert double.bought() == {"one": 1}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

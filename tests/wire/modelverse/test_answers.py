@@ -112,6 +112,28 @@ async def test_extra_headers_go_with_the_submit_alone_when_a_model_needs_them() 
         assert sent == [None, "enable", None]
 
 
+async def test_a_header_of_the_model_takes_the_place_of_ours_and_is_one_line() -> None:
+    """Names of headers know no case; a value that would be more than a line is sent to nobody."""
+    given = {"user-agent": "the model's"}
+    async with ScriptedServer([ACCEPTED]) as server:
+        settings = ServiceSettings(endpoint=server.url)
+        async with ModelVerseClient(settings, KEY, traits_for=lambda _job: Traits(given)) as client:
+            await client.submit(JOB, BODY)
+            given["user-agent"] = "the model's\r\nX-More: 1"
+            with pytest.raises(ValueError, match="control character"):
+                await client.submit(JOB, BODY)
+        assert server.requests[0].head.lower().count(b"user-agent: the model's") == 1
+        assert server.requests[0].head.lower().count(b"user-agent:") == 1
+        assert (server.count("POST"), server.connections) == (1, 1)
+
+
+async def test_the_host_is_named_with_its_port_when_a_request_is_sent() -> None:
+    """Whoever serves several hosts at one address knows which one is meant."""
+    async with ScriptedServer([ACCEPTED]) as server, client_of(server) as client:
+        await client.submit(JOB, BODY)
+        assert server.requests[0].headers["host"] == server.url.removeprefix("http://")
+
+
 async def test_a_question_goes_to_the_host_of_its_task_when_the_endpoint_is_another() -> None:
     """Nobody says that a task is known at two hosts, so the one that gave it is asked."""
     async with ScriptedServer([RUNNING]) as old, ScriptedServer([ACCEPTED]) as new, client_of(new) as client:

@@ -2,12 +2,14 @@
 
 import asyncio
 import re
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from pipeline.core.body import Body
 from pipeline.core.errors import AmbiguousError, RejectedError, TransientError
-from tests.wire.modelverse.parts import ACCEPTED, BODY, JOB, RUNNING, client_of, task_of
+from tests.wire.modelverse.parts import ACCEPTED, BODY, JOB, RUNNING, client_at, client_of, task_of
 from tests.wire.servers import Connection, ScriptedServer, Step, dribble, drop, hang, raw, reply, reset
 
 pytestmark = pytest.mark.both_loops
@@ -134,6 +136,47 @@ async def test_the_cancellation_arrives_and_the_connection_ends_when_a_submit_is
         await server.hung_up.wait()
         assert (await client.submit(JOB, BODY)).task_id == "t-1"
         assert server.count("POST") == 2
+
+
+async def test_nothing_is_sent_when_the_request_is_not_wanted_any_more_once_there_is_a_connection() -> None:
+    """Whoever stops submitting while a connection is being made has stopped: the last look is before the first byte."""
+    body = Body.of(b"{}")
+    async with ScriptedServer([ACCEPTED]) as server, client_of(server) as client:
+        assert await client.submit(JOB, body, lambda: False) is None
+        assert not body.sent
+        assert (await client.submit(JOB, body, lambda: True)).task_id == "t-1"
+        assert body.sent
+        assert (server.count("POST"), server.connections) == (1, 2)
+
+
+async def test_nothing_has_been_sent_when_a_submit_is_cancelled_before_there_is_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then nothing is in doubt; from the first byte on, everything is."""
+    asked = asyncio.Event()
+
+    async def never(*_args: object, **_kwargs: object) -> list[object]:
+        asked.set()
+        await asyncio.Event().wait()
+        return []
+
+    body = Body.of(b"{}")
+    async with ScriptedServer([hang]) as server, client_of(server) as client:
+        await cancelled_at(server.received, client.submit(JOB, body))
+        assert body.sent
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+    body = Body.of(b"{}")
+    async with client_at("http://service.example") as client:
+        await cancelled_at(asked, client.submit(JOB, body))
+        assert not body.sent
+
+
+async def cancelled_at(moment: asyncio.Event, submit: Coroutine[Any, Any, object]) -> None:
+    asking = asyncio.ensure_future(submit)
+    await moment.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
 
 async def test_the_answer_counts_when_it_comes_before_the_whole_body_was_taken() -> None:

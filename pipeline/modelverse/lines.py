@@ -1,0 +1,152 @@
+"""Requests on connections of aiohttp's pools: each leaves once, and it is known whether it has left.
+
+`ClientSession.request` repeats requests whose connection broke, from inside, and does not tell whether one had left
+when it failed or was cancelled. It also does what this service never asks for (redirects, cookies, proxies, timers),
+which takes more than writing a request and parsing its answer. Connecting, TLS, names, keeping alive and parsing stay
+the library's (https://docs.aiohttp.org/en/stable/client_reference.html#connectors). What is used beside its documented
+interface is what its own requests use: `Connection.protocol`, which reads the answers, and `StreamWriter`.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp import hdrs
+from aiohttp.connector import Connection
+from aiohttp.http import StreamWriter
+from yarl import URL
+
+from pipeline.core.body import Body
+
+WRITTEN_AT_ONCE = 2**16
+"""Bytes of a body that is handed over whole; a larger one is written piece by piece, so that others have their turn."""
+_SCHEMES = ("http", "https")
+_NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Place:
+    """A host that requests go to, and the header lines that all of them carry."""
+
+    __slots__ = ("connects", "lines")
+
+    def __init__(self, connects: aiohttp.ClientRequest) -> None:
+        self.connects = connects
+        """Never sent: the connector reads in it where to connect to."""
+        self.lines = _lines(connects.headers)
+
+    def lines_with(self, more: Mapping[str, str]) -> bytes:
+        """The header lines of a request that carries some of its own."""
+        if not more:
+            return self.lines
+        headers = self.connects.headers.copy()
+        headers.update(more)
+        return _lines(headers)
+
+
+class Lines:
+    """The connections of one kind of request; they are made as they are needed."""
+
+    def __init__(self, connector: aiohttp.TCPConnector, headers: Mapping[str, str], connect_timeout: float) -> None:
+        self._connector = connector
+        self._headers = {**headers, hdrs.CONNECTION: "close"} if connector.force_close else headers
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout)
+
+    def place(self, url: URL) -> Place:
+        """The host of a URL. Raises `aiohttp.InvalidURL`, a `ValueError`, where it names none that speaks HTTP."""
+        if url.scheme not in _SCHEMES:
+            raise aiohttp.NonHttpUrlClientError(url)
+        return Place(aiohttp.ClientRequest("GET", url, headers=self._headers, loop=asyncio.get_running_loop()))
+
+    async def line(self, place: Place) -> "Line":
+        """A connection on which nothing has been sent yet. Raises `aiohttp.ClientError` or `UnicodeError`."""
+        try:
+            connection = await self._connector.connect(place.connects, [], self._timeout)
+        except TimeoutError as exc:
+            raise aiohttp.ConnectionTimeoutError(f"{place.connects.host} did not take the connection") from exc
+        return Line(connection)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._connector.close()
+
+
+class Line:
+    """A connection for one request and its answer, to be used as a context manager.
+
+    After a whole answer it goes back to its pool; otherwise it is closed.
+    """
+
+    __slots__ = ("_connection", "_protocol", "_writing")
+
+    def __init__(self, connection: Connection) -> None:
+        protocol = connection.protocol
+        if protocol is None:
+            raise aiohttp.ClientConnectionResetError("the connection is closed")
+        self._connection = connection
+        self._protocol = protocol
+        self._writing: asyncio.Task[None] | None = None
+        protocol.set_response_params(read_until_eof=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        writing = self._writing
+        if writing is not None and not writing.done():
+            writing.cancel()
+        if exc is None and (writing is None or writing.done()):
+            self._connection.release()  # which closes it where something of the answer is still to come
+        else:
+            self._connection.close()
+
+    def send(self, head: bytes, body: Body | None = None) -> None:
+        """Send the request; from here on it may have arrived. Raises `aiohttp.ClientError` where nothing can leave."""
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            raise aiohttp.ClientConnectionResetError("the connection was closed before the request left")
+        if body is None:
+            transport.write(head)
+            return
+        body.sent = True
+        if body.size <= WRITTEN_AT_ONCE:
+            transport.write(b"".join((head, *body.pieces)))
+        else:
+            self._writing = asyncio.create_task(self._write(head, body))
+            self._writing.add_done_callback(_heard)
+
+    async def answer(self) -> tuple[int, Mapping[str, str], aiohttp.StreamReader]:
+        """HTTP status, headers and body, of which some may still be on its way. Raises `aiohttp.ClientError`,
+        `HttpProcessingError` or `OSError`."""
+        while True:
+            message, content = await self._protocol.read()
+            if not 100 <= message.code < 200 or message.code == 101:  # what comes before an answer is none
+                return message.code, message.headers, content
+
+    async def _write(self, head: bytes, body: Body) -> None:
+        """A large body is never copied as a whole."""
+        writer = StreamWriter(self._protocol, asyncio.get_running_loop())
+        await writer.write(head)
+        for piece in body.pieces:
+            view = memoryview(piece)
+            for start in range(0, len(view), WRITTEN_AT_ONCE):
+                await writer.write(view[start : start + WRITTEN_AT_ONCE])
+                await asyncio.sleep(0)
+
+
+def _heard(writing: asyncio.Task[None]) -> None:
+    """Whoever waits for the answer learns that the connection broke from the connection, and not from here."""
+    if not writing.cancelled():
+        writing.exception()
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    """As they are sent. Raises `ValueError` where one would be more than a line."""
+    for name, value in headers.items():
+        if _NOT_IN_A_HEADER.search(name) or _NOT_IN_A_HEADER.search(value):
+            raise ValueError(f"the header {name!r} holds a control character")
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()]).encode()
