@@ -206,5 +206,7 @@ class Record(Value):
     outcome: Outcome | None = None
     external_id: str | None = None
     """Our own id for the attempt's task, where the model carries one: a lost submit can be looked up by it."""
+    base_url: str | None = None
+    """The host that the attempt's submit went to, or is about to go to; there it is looked up."""
     stored: tuple[StoredFile, ...] = ()
     """Of a job in `FETCHING`: the videos that were whole once, and are fetched again."""

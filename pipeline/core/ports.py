@@ -36,8 +36,8 @@ class Service(Protocol):
     async def status(self, task: Task) -> TaskReport:
         """Ask once how the task stands. An error says nothing about the task."""
 
-    async def find(self, external_id: str) -> Task | None:
-        """Look up a task by the caller's id; None where the service says that it does not know it.
+    async def find(self, external_id: str, base_url: str) -> Task | None:
+        """Look up a task by the caller's id at the host that its submit went to; None where it says that it knows none.
 
         Whatever is neither a task nor such a word is an error, and says nothing.
         """

@@ -117,7 +117,8 @@ class Desk:
             self._ledger.withdraw(job.job_id, at=now)  # the request never left
             self.budget.release(job.job_id)
             raise
-        return self._moved(_in_state(record, JobState.SUBMITTING, attempt=attempt, submitted_at=now), quote=quote)
+        begun = _in_state(record, JobState.SUBMITTING, attempt=attempt, submitted_at=now, base_url=base_url)
+        return self._moved(begun, quote=quote)
 
     def withdraw(self, record: Record, *, doubted: bool = False) -> Record:
         """The request surely created nothing: the job is queued again, as if it had not been tried.
@@ -274,6 +275,7 @@ def _in_state(
     task: Task | None = None,
     report: TaskReport | None = None,
     submitted_at: float | None = None,
+    base_url: str | None = None,
 ) -> Record:
     """The record as it moved into a state; what is not named stays. Much quicker than `dataclasses.replace`."""
     return Record(
@@ -285,4 +287,5 @@ def _in_state(
         record.submitted_at if submitted_at is None else submitted_at,
         record.outcome,
         record.external_id,
+        base_url or record.base_url,
     )

@@ -363,7 +363,7 @@ class Producer:
                 self._jobs.settled()
                 return None
             try:
-                task = await self._service.find(str(record.external_id))
+                task = await self._service.find(str(record.external_id), record.base_url or self._service.base_url)
             except ServiceError as error:
                 self._desk.call_failed("status", record, error.code, error.message, pause)
                 if isinstance(error, FatalError):

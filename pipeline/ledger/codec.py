@@ -157,6 +157,7 @@ def record_of(row: Columns) -> Record:
         submitted_at=row["submitted_at"],
         outcome=_outcome_of(row, state) if state.ended else None,
         external_id=row["external_id"],
+        base_url=row["base_url"],
         stored=files_of(row["files"]) if row["files"] and state is JobState.FETCHING else (),
     )
 

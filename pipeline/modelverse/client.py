@@ -168,19 +168,19 @@ class ModelVerseClient:
         answer = await self._exchange(Call.STATUS, place, head)
         return self._settled(judge_status(answer))
 
-    async def find(self, external_id: str) -> Task | None:
-        """Ask for a task by the caller's id (§8: presumably in the place of the task id).
+    async def find(self, external_id: str, base_url: str) -> Task | None:
+        """Ask a host for a task by the caller's id (§8: presumably in the place of the task id).
 
         Absent is what the service refuses to know, and nothing else: a task id or a status, of whatever wording, is a
         task, and an answer with neither says nothing (`TransientError`).
         """
         try:
-            report = await self.status(Task(external_id, self.base_url))
+            report = await self.status(Task(external_id, base_url))
         except RejectedError:
             return None
         if report.task_id is None and not report.word:
             raise TransientError("the answer holds neither a task id nor a status", code="no_status")
-        return Task(report.task_id or external_id, self.base_url, report.request_id)
+        return Task(report.task_id or external_id, base_url, report.request_id)
 
     def _settled(self, verdict: _Good | ServiceError) -> _Good:
         if isinstance(verdict, ServiceError):

@@ -100,6 +100,8 @@ class FakeService:
     """What the task of a job came to, as the answer about its good end says."""
     base_url: str = BASE_URL
     looked_up: list[str] = field(default_factory=list)
+    looked_up_at: list[str] = field(default_factory=list)
+    """The hosts, in the same order."""
     prepared: list[str | None] = field(default_factory=list)
     """Our own ids in the bodies, in order."""
     sent: list[tuple[float, str]] = field(default_factory=list)
@@ -116,8 +118,9 @@ class FakeService:
         self.prepared.append(external_id)
         return Body.of(job.digest.encode())
 
-    async def find(self, external_id: str) -> Task | None:
+    async def find(self, external_id: str, base_url: str) -> Task | None:
         self.looked_up.append(external_id)
+        self.looked_up_at.append(base_url)
         await asyncio.sleep(self.status_takes)
         answer = self.on_find(len(self.looked_up), external_id)
         if isinstance(answer, Task):

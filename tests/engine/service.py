@@ -89,7 +89,7 @@ class SimulatedService:
         await self._latency()
         return report
 
-    async def find(self, external_id: str) -> Task | None:
+    async def find(self, external_id: str, base_url: str) -> Task | None:
         await self._latency()
         self._world.called()
         await self._fail_question()

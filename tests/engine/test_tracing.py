@@ -58,6 +58,14 @@ def test_the_next_run_looks_it_up_when_it_could_not_be_looked_up(theatre: Theatr
     assert {*down.looked_up, *service.looked_up} == {theatre.record("j1").external_id}
 
 
+def test_the_host_of_the_submit_is_asked_when_the_endpoint_has_changed_since(theatre: Theatre) -> None:
+    """The next run may have another endpoint, which need not know the task that the old one accepted."""
+    theatre.run(jobs(1, KLING), FakeService(on_submit=first(LOST), on_find=lambda *_: OUTAGE, base_url="https://old"))
+    service = FakeService(on_find=lambda *_: FOUND, base_url="https://new")
+    assert theatre.run(jobs(1, KLING), service).counts == {"done": 1}
+    assert (service.looked_up_at, service.sent) == (["https://old"], [])
+
+
 def test_the_job_is_unknown_when_it_could_not_be_looked_up_for_a_day(theatre: Theatre) -> None:
     """Results are kept for a day: what nothing could be learned of for so long is a person's to decide."""
     theatre.run(jobs(1, KLING), FakeService(on_submit=first(LOST), on_find=lambda *_: OUTAGE))

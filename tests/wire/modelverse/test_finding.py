@@ -27,7 +27,7 @@ async def test_a_task_is_found_when_the_answer_names_its_id_or_any_status(output
     """§6: a word that nobody documented is no end, and the task behind it has been paid for."""
     answer = reply(200, {"output": output, "request_id": "r-1"})
     async with ScriptedServer([answer]) as server, client_of(server) as client:
-        assert await client.find(OURS) == Task(task_id, server.url, "r-1")
+        assert await client.find(OURS, server.url) == Task(task_id, server.url, "r-1")
 
 
 @pytest.mark.parametrize("http_status", [400, 404])
@@ -35,7 +35,7 @@ async def test_a_task_is_absent_when_the_service_refuses_to_know_it(http_status:
     """Absence is said by a refusal of the question, and by nothing else."""
     refusal = {"error": {"code": "param_error", "message": "no such task"}}
     async with ScriptedServer([reply(http_status, refusal)]) as server, client_of(server) as client:
-        assert await client.find(OURS) is None
+        assert await client.find(OURS, server.url) is None
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,13 @@ async def test_nothing_is_known_when_the_answer_has_neither_a_task_id_nor_a_stat
     """Such an answer is neither a find nor an absence: it is asked again."""
     async with ScriptedServer([reply(200, body)]) as server, client_of(server) as client:
         with pytest.raises(TransientError) as caught:
-            await client.find(OURS)
+            await client.find(OURS, server.url)
         assert caught.value.code == "no_status"
+
+
+async def test_the_host_that_may_have_the_task_is_asked_when_the_endpoint_is_another() -> None:
+    """Nobody says that a task is known at two hosts: an absence at the wrong one would buy it again."""
+    there = reply(200, {"output": {"task_id": "t-1", "task_status": "Running"}})
+    async with ScriptedServer([there]) as old, ScriptedServer([]) as new, client_of(new) as client:
+        assert await client.find(OURS, old.url) == Task("t-1", old.url)
+        assert new.connections == 0
