@@ -22,7 +22,8 @@ class Service(Protocol):
         """The body of the job's submit, local files encoded; free of charge.
 
         `external_id` is our own id for the task, for traceable jobs. It may wait until other bodies are let go.
-        Raises `RejectedError` where a local file is gone or has other bytes than when it was enrolled.
+        Raises `RejectedError` where a local file is gone or has other bytes than when it was enrolled, and
+        `TransientError` where this machine cannot read one for now.
         """
 
     async def submit(self, job: Job, body: Body, wanted: Callable[[], bool]) -> Task | None:

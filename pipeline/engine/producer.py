@@ -42,6 +42,8 @@ class SubmitRules(Value):
     """So many lost answers in a row stop submitting: each may have cost money."""
     unhealthy_wait: float = 1.0
     """Between two looks while submitting is paused for health."""
+    short_wait: float = 10.0
+    """Before the next try where this machine is short of what making a request takes."""
     trace_pauses: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0, 40.0)
     """Before each question for a task by our own id; a fresh task may not be visible at once."""
     trace_for: float = 86_400.0
@@ -172,10 +174,13 @@ class Producer:
         """See one job to its task, or to whatever else becomes of it."""
         named = self._named(record)
         try:  # before the turn: who waits for room for a picture keeps nobody from submitting
-            body = await self._service.prepare(named.job, named.external_id)
+            body = await self._prepared(named)
         except RejectedError as error:  # this machine refused, which says nothing about the account
             await self._desk.refused(named, _failure(error))
             self._jobs.settled()
+            return None
+        if body is None:
+            self._hand_back(record)
             return None
         with body:
             place = await self._account.turn()
@@ -190,6 +195,24 @@ class Producer:
             finally:
                 place.give_back()
         return await self._trace(bought) if isinstance(bought, _Doubt) else bought
+
+    async def _prepared(self, record: Record) -> Body | None:
+        """The body of the submit; None where submitting stopped while this machine could not make it.
+
+        Raises `RejectedError`, also where it could not for as long as an outage may last.
+        """
+        waited = 0.0
+        while True:
+            try:
+                return await self._service.prepare(record.job, record.external_id)
+            except TransientError as error:
+                if waited >= self._rules.outage_timeout:
+                    raise RejectedError(error.message, code=error.code) from error
+                self._desk.call_failed("submit", record, error.code, error.message, self._rules.short_wait)
+            await self._account.wait(self._rules.short_wait)
+            waited += self._rules.short_wait
+            if self._account.stopped:
+                return None
 
     def _may_leave(self, record: Record) -> bool:
         """Whether its request is wanted now; asked until it leaves."""

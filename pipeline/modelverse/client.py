@@ -128,7 +128,8 @@ class ModelVerseClient:
         """The body of the job's submit, local files encoded; waits until the pictures of others leave room for it.
 
         Raises `RejectedError` with code `local_file_missing`, `local_file_unreadable` or `local_file_changed` (other
-        bytes than when the manifest was checked), `too_large_body` (over 20 MB) or `not_unicode`.
+        bytes than when the manifest was checked), `too_large_body` (over 20 MB) or `not_unicode`; `TransientError`
+        where this machine is short of what reading takes.
         """
         path = self._traits_for(job).external_id
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import functools
 import hashlib
 import os
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 import aiofiles
 import aiofiles.os
 
-from pipeline.core.errors import RejectedError
+from pipeline.core.errors import RejectedError, TransientError
 from pipeline.core.files import open_regular
 from pipeline.core.jobs import LocalFile
 from pipeline.core.values import Value
@@ -23,6 +24,9 @@ HELD_BYTES = 128_000_000
 three seconds."""
 _BLOCK = 3 * 2**19
 """Bytes of a file that are read and encoded at once; of whole groups of three, so that the texts can be joined."""
+
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""This machine is short of something for now, and the file is not at fault."""
 
 _Stamp = tuple[int, ...]
 """What changes with a file: device, inode, size, and both times of change."""
@@ -88,7 +92,8 @@ class Pictures:
         """The files' Base64, once there is room for it; the caller lets go of it, exactly once.
 
         Each file is looked at: other bytes than those that were enrolled raise `RejectedError` with
-        code `local_file_changed`, others are `local_file_missing` and `local_file_unreadable`.
+        code `local_file_changed`, others are `local_file_missing` and `local_file_unreadable`; `TransientError` where
+        this machine has no more files or memory to read one with.
         """
         files = list(files)
         wanted = {file.sha256: encoded_size(file.bytes) for file in files}
@@ -180,6 +185,8 @@ class Pictures:
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise RejectedError(f"{file.path}: the file is gone ({file.field})", code="local_file_missing") from exc
         except OSError as exc:
+            if exc.errno in _SHORT:
+                raise TransientError(f"{file.path}: {exc.strerror}", code="local_file_unreadable") from exc
             raise RejectedError(
                 f"{file.path}: the file cannot be read: {exc.strerror} ({file.field})", code="local_file_unreadable"
             ) from exc

@@ -119,6 +119,19 @@ def test_nothing_is_sent_when_this_machine_refuses_a_job(theatre: Theatre) -> No
     assert theatre.record("j1").attempt == 0
 
 
+def test_a_job_waits_when_this_machine_is_short_of_what_reading_its_picture_takes(theatre: Theatre) -> None:
+    """Too many open files are nobody's fault: the job is tried again, and fails where that lasts like an outage."""
+    short = TransientError("a.png: Too many open files", code="local_file_unreadable")
+    attempts = iter([short, short])
+    service = FakeService(on_prepare=lambda _job: next(attempts, None))
+    played = theatre.run(jobs(2), service)
+    assert (played.exit_code, played.counts) == (0, {"done": 2})
+    assert [event.code for event in played.all(CallFailed)] == ["local_file_unreadable"] * 2
+    never = theatre.run([make_job("j3")], FakeService(on_prepare=lambda _job: short), outage_timeout=60.0)
+    assert (never.exit_code, never.moves("j3"), never.took) == (1, ["failed"], 60.0)
+    assert theatre.record("j3").attempt == 0
+
+
 def test_one_request_is_spent_when_local_refusals_come_before_a_fatal_answer(theatre: Theatre) -> None:
     """A refusal of this machine says nothing about the account, so the first real submit still goes alone."""
     gone = RejectedError("gone", code="file_changed")

@@ -3,13 +3,15 @@
 import base64
 import hashlib
 import json
+import os
+import resource
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.core.body import Body
-from pipeline.core.errors import RejectedError
+from pipeline.core.errors import RejectedError, TransientError
 from pipeline.core.jobs import Job, LocalFile, MediaForm
 from pipeline.modelverse.client import MAX_BODY_BYTES, ModelVerseClient
 from pipeline.settings import ServiceSettings
@@ -87,6 +89,21 @@ async def test_the_job_is_rejected_unpaid_when_its_file_cannot_be_read(job: Job,
     with pytest.raises(RejectedError, match=r"beach\.png") as caught:
         await client.prepare(job)
     assert caught.value.code == "local_file_unreadable"
+
+
+async def test_the_job_is_not_at_fault_when_too_many_files_are_open(job: Job) -> None:
+    """The next try may read the file; a job that is failed would wait for somebody."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(TransientError, match=r"beach\.png: Too many open files") as caught:
+            await client.prepare(job)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.code == "local_file_unreadable"
+    assert (await client.prepare(job)).size > len(PICTURE)
 
 
 async def test_the_job_is_rejected_locally_when_the_request_is_too_large() -> None:
