@@ -17,7 +17,7 @@ from pipeline.engine.ceiling import Ceiling
 from pipeline.engine.desk import Desk, Stop
 from pipeline.engine.downloader import Downloaders, FetchRules, are_whole
 from pipeline.engine.figures import Figures, wall_seconds
-from pipeline.engine.health import Health, HealthRules
+from pipeline.engine.health import Complaint, Health, HealthRules
 from pipeline.engine.memory import Memory
 from pipeline.engine.order import Seconds
 from pipeline.engine.pace import Pace
@@ -156,7 +156,7 @@ class Crew:
         self._keep_found()
         self._downloaders.dismiss(reason)
 
-    def _complaint(self) -> str | None:
+    def _complaint(self) -> Complaint | None:
         return self._health.complaint(free_bytes=self._store.free_bytes(), watched=self._pollers.watched)
 
     def _expected(self, job: Job) -> float | None:

@@ -153,6 +153,7 @@ class Downloaders:
             return bug
         else:  # its end is being written down from here on, also for a downloader that is sent home meanwhile
             self._health.backlog -= 1
+            self._health.failed_downloads = 0
             await self._desk.downloaded(transfer.record, tuple(transfer.files))
         return None
 
@@ -232,6 +233,7 @@ class Downloaders:
     async def _give_up(self, transfer: _Transfer, error: DownloadError) -> None:
         """The videos do not come in this run."""
         self._health.backlog -= 1
+        self._health.failed_downloads += 1
         failure = Failure(Stage.DOWNLOAD, error.code, error.message, error.http_status)
         await self._desk.download_failed(transfer.record, failure, final=error.code == _GONE)
 

@@ -24,6 +24,7 @@ from pipeline.core.values import Value
 from pipeline.engine.account import Account
 from pipeline.engine.budget import Verdict
 from pipeline.engine.desk import Desk, Stop
+from pipeline.engine.health import Complaint
 from pipeline.engine.patience import Patience
 from pipeline.engine.poller import Pollers
 from pipeline.engine.queue import JobQueue
@@ -63,7 +64,7 @@ class Producer:
         account: Account,
         jobs: JobQueue,
         pollers: Pollers,
-        complaint: Callable[[], str | None],
+        complaint: Callable[[], Complaint | None],
         reached: Callable[[], Awaitable[Stop]],
         patience: Patience,
         rules: SubmitRules,
@@ -123,11 +124,11 @@ class Producer:
                 return True
             if self._desk.idle:
                 # Nothing is under way that could free room: waiting would be waiting for a person.
-                self.stop(Stop("disk", complaint))
+                self.stop(Stop(complaint.reason, complaint.message))
                 return False
             if not paused:
                 paused = True
-                self._desk.tell(SubmittingPaused(self._desk.now(), complaint))
+                self._desk.tell(SubmittingPaused(self._desk.now(), complaint.message))
             await self._account.wait(self._rules.unhealthy_wait)
         return False
 

@@ -21,6 +21,7 @@ DECISIONS = "--task-id ID | --resubmit | --write-off"
 _MENDED = {
     "refused": "once the account is mended (key, quota, balance)",
     "disk": "once there is room",
+    "downloads": "once videos can be fetched",
     "outage": "once the service answers",
     "lost_answers": "once the service answers",
     "budget": "with a larger budget",

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.core.errors import (
     AmbiguousError,
+    DownloadError,
     FatalError,
     RateLimitedError,
     RejectedError,
@@ -13,7 +14,7 @@ from pipeline.core.errors import (
     TransientError,
 )
 from pipeline.core.events import BatchStarted, CallFailed, SubmittingPaused, SubmittingResumed
-from tests.engine.fakes import FakeService, FakeStore, Theatre, first, jobs, now
+from tests.engine.fakes import RUNNING, FakeService, FakeStore, Theatre, first, jobs, now
 from tests.engine.world import make_job
 
 FATAL = FatalError("api key quota exceeded", code="forbidden", http_status=403, scope=Scope.RUN)
@@ -310,6 +311,35 @@ def test_submitting_pauses_when_too_many_finished_tasks_wait_for_their_download(
     assert played.all(SubmittingPaused)[0].reason == "3 finished tasks wait for their download"
     assert len(played.all(SubmittingResumed)) == len(played.all(SubmittingPaused))
     assert [at > 300.0 for at in service.sent_at] == [False, False, False, True, True, True]
+
+
+def test_submitting_pauses_when_downloads_fail_in_a_row_and_resumes_when_a_video_comes(theatre: Theatre) -> None:
+    """What is paid for does not arrive: nothing more is bought until one does; a later run fetches the others."""
+
+    def shut(*_: object) -> DownloadError | None:
+        return DownloadError("no way in", code="bad_place") if now() < 500.0 else None
+
+    service, store = FakeService(duration=30.0), FakeStore(on_fetch=shut)
+    service.on_status = lambda _number, job_id: RUNNING if job_id == "j12" and now() < 600.0 else None
+    played = theatre.run(jobs(40), service, store, concurrency=12)
+    assert 11 <= played.counts["failed"] <= 24  # those of the slots at that moment are bought already
+    assert played.counts["done"] == 40 - played.counts["failed"]
+    (paused,) = played.all(SubmittingPaused)
+    assert paused.reason == "11 downloads in a row failed"
+    assert len(played.all(SubmittingResumed)) == 1
+    assert not [at for at in service.sent_at if 60.0 < at < 600.0]
+    assert theatre.run(jobs(40), service, store).counts == {"done": 40}
+
+
+def test_submitting_stops_when_no_download_goes_well_and_nothing_is_under_way(theatre: Theatre) -> None:
+    """Nobody is left who could show that it is over: the run ends with what it says, and the next one goes on."""
+    shut = DownloadError("no way in", code="bad_place")
+    service = FakeService()
+    played = theatre.run(jobs(99), service, FakeStore(on_fetch=lambda *_: shut), concurrency=5)
+    assert (played.stops, played.exit_code) == (["downloads"], 3)
+    assert 10 <= played.counts["failed"] == len(service.sent) <= 20
+    assert theatre.run(jobs(99), service).counts == {"done": 99}
+    assert len(service.sent) == 99
 
 
 def test_submitting_pauses_when_status_calls_fail_and_resumes_with_an_answer(theatre: Theatre) -> None:

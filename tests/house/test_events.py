@@ -72,11 +72,11 @@ def test_every_row_stands_for_an_event_when_the_log_changes() -> None:
 
 
 def reasons() -> set[str]:
-    """The first word of every `Stop` that the engine and the shell make."""
+    """The first word of every `Stop` that the engine and the shell make, or that a `Complaint` becomes."""
     found = set()
     for path in (ROOT / "pipeline").rglob("*.py"):
         for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
-            made = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Stop"
+            made = isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"Stop", "Complaint"}
             asked = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "stop"
             if (made or asked) and node.args and isinstance(node.args[0], ast.Constant):
                 found.add(str(node.args[0].value))
