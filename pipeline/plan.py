@@ -14,12 +14,11 @@ from pipeline.core.selecting import selects
 from pipeline.core.values import Value
 from pipeline.engine.budget import Budget, Caps, caps_of, objection, spent_in
 from pipeline.engine.figures import Figures, wall_seconds
-from pipeline.ledger import LEDGER_NAME, Known, LedgerReader, refuse_orphans
 from pipeline.manifest import Manifest
 from pipeline.settings import Settings
 
-if TYPE_CHECKING:  # a plan is often made where no row has changed
-    from pipeline.ledger import ChangedJob
+if TYPE_CHECKING:  # a plan is often made before there is a ledger
+    from pipeline.ledger import ChangedJob, Known, LedgerReader
 
 BYTES_A_SECOND = 500_000
 """Of video, where the folder holds none to go by: 4 Mbit/s, what the vendor's 720P samples have."""
@@ -123,6 +122,10 @@ def plan(manifest: Manifest, folder: Path, settings: Settings, warnings: Sequenc
     quoter = Quoter(manifest.catalog)
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} cannot be used: it is no directory")
+    if not folder.exists():
+        return _Reading(None, quoter, settings).read(manifest, folder, warnings)
+    from pipeline.ledger import LEDGER_NAME, LedgerReader, refuse_orphans
+
     if not (folder / LEDGER_NAME).is_file():
         refuse_orphans(folder)
         return _Reading(None, quoter, settings).read(manifest, folder, warnings)
@@ -133,7 +136,7 @@ def plan(manifest: Manifest, folder: Path, settings: Settings, warnings: Sequenc
 class _Reading:
     """One reading of the manifest beside the ledger."""
 
-    def __init__(self, reader: LedgerReader | None, quoter: Quoter, settings: Settings) -> None:
+    def __init__(self, reader: "LedgerReader | None", quoter: Quoter, settings: Settings) -> None:
         self._reader = reader
         self._quoter = quoter
         self._settings = settings
@@ -161,7 +164,7 @@ class _Reading:
 
     # -- the rows
 
-    def _meet(self, job: Job, known: Known | None) -> None:
+    def _meet(self, job: Job, known: "Known | None") -> None:
         if known is None:
             self._rows["new"] += 1
             self._buy(job)
@@ -177,7 +180,7 @@ class _Reading:
             self._buy(job, known.state)
         self._see(job)
 
-    def _meet_changed(self, job: Job, known: Known) -> None:
+    def _meet_changed(self, job: Job, known: "Known") -> None:
         self._rows["changed"] += 1
         self._see(job)
         if self._reader is not None and len(self._changed) < _NAMED:
@@ -203,7 +206,7 @@ class _Reading:
             if seq not in self._marks:
                 self._buy(job, state)
 
-    def _is_bought_again(self, known: Known) -> bool:
+    def _is_bought_again(self, known: "Known") -> bool:
         settings = self._settings
         if known.state is JobState.QUEUED:
             return True
@@ -296,7 +299,7 @@ class _Reading:
         )
 
 
-def _learned(reader: LedgerReader, quotes: Iterable[Quote]) -> Mapping[Quote, float | None]:
+def _learned(reader: "LedgerReader", quotes: Iterable[Quote]) -> Mapping[Quote, float | None]:
     """How long such tasks took in earlier runs."""
     from pipeline.engine.durations import KEY, typical  # a plan without earlier runs has nothing to ask them
 

@@ -14,7 +14,8 @@ from pipeline.cli.conducting import (
     quiet_option,
     tell_end,
 )
-from pipeline.cli.shell import Shell, config_option, folder_argument, verbose_option
+from pipeline.cli.shell import config_option, folder_argument, verbose_option
+from pipeline.cli.words import Shell
 
 if TYPE_CHECKING:
     from pathlib import Path

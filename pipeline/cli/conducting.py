@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import PATH, complaint, print_all, program, say
+from pipeline.cli.shell import PATH
+from pipeline.cli.words import complaint, print_all, program, say
 from pipeline.core.errors import FolderError, PipelineError
 from pipeline.views.text import many
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import PATH, PORT, print_all, verbose_option
+from pipeline.cli.shell import PATH, PORT, verbose_option
+from pipeline.cli.words import print_all
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.shell import catalog_option, json_option, print_all, verbose_option
+from pipeline.cli.shell import catalog_option, json_option, verbose_option
+from pipeline.cli.words import print_all
 
 
 @click.command("models")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import folder_argument, print_all, program, verbose_option
+from pipeline.cli.shell import folder_argument, verbose_option
+from pipeline.cli.words import print_all, program
 
 if TYPE_CHECKING:
     from pathlib import Path

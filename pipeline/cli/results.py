@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import folder_argument, print_all, print_file, say, verbose_option
+from pipeline.cli.shell import folder_argument, verbose_option
+from pipeline.cli.words import print_all, print_file, say
 
 if TYPE_CHECKING:
     from pathlib import Path

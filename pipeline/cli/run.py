@@ -16,7 +16,8 @@ from pipeline.cli.conducting import (
     tell_end,
 )
 from pipeline.cli.options import run_options, settings_options
-from pipeline.cli.shell import PATH, Shell, complaint, config_option, output_option, say, verbose_option
+from pipeline.cli.shell import PATH, config_option, output_option, verbose_option
+from pipeline.cli.words import Shell, complaint, say
 from pipeline.core.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:

@@ -1,31 +1,11 @@
-"""What all commands share: what was typed, the options that many have, and the only words to a screen."""
+"""The options and arguments that many commands have."""
 
-import contextlib
 import os
-import sys
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from pipeline.core.errors import FolderError, ManifestError, PipelineError
-from pipeline.views.text import many, printable
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pipeline.settings import Layer
-
-
-class Shell:
-    """What was typed."""
-
-    def __init__(self, arguments: tuple[str, ...] = ()) -> None:
-        self.arguments = arguments
-        self.verbose = False
-
-
-# -- options and arguments ---------------------------------------------------------------------------------------------
+from pipeline.cli.words import Shell
 
 
 class _Place(click.Path):
@@ -37,7 +17,7 @@ class _Place(click.Path):
         return Path(os.fsdecode(value))
 
 
-PATH = _Place()
+PATH = _Place(readable=False)  # whoever reads it says why it cannot be read
 PORT = click.IntRange(0, 65_535)
 
 
@@ -63,82 +43,3 @@ output_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 folder_argument = click.argument("folder", metavar="DIR", type=PATH)
-
-
-def config_layer(config: "Path | None") -> "Layer | None":
-    """What the settings file says, where one was named."""
-    if config is None:
-        return None
-    from pipeline.settings import config_file_layer
-
-    return config_file_layer(config)
-
-
-# -- words on the screen -----------------------------------------------------------------------------------------------
-
-
-def say(text: str) -> None:
-    """To a person, beside the data; whatever the text quotes, it does not steer the terminal."""
-    try:
-        click.echo("\n".join(map(printable, text.split("\n"))), err=True)
-    except OSError:  # nobody is there to be told, and what is left in the buffer must not complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
-
-def print_all(lines: Iterable[str]) -> None:
-    """To standard output, where a pipe may read it."""
-    with output():
-        for line in lines:
-            print(line)
-
-
-def print_file(path: "Path") -> None:
-    """The whole lines of a file that another process may be appending to."""
-    if not path.exists():
-        return
-    if path.is_symlink() or not path.is_file():
-        raise FolderError(f"{path} is no file of a run; write it anew with --rebuild")
-    with path.open("rb") as file, output():
-        for line in file:
-            if line.endswith(b"\n"):
-                sys.stdout.buffer.write(line)
-
-
-@contextlib.contextmanager
-def output() -> Iterator[None]:
-    """Everything is written when this ends. Raises `BrokenPipeError` where nobody reads, else `FolderError`."""
-    try:
-        yield
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left in the buffer is flushed at exit, and must not complain a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise FolderError(f"standard output cannot be written: {error.strerror}") from error
-
-
-def quoted(text: str) -> str:
-    """The text as one word for a shell."""
-    from shlex import quote  # compiles a pattern that most commands do without
-
-    return quote(text)
-
-
-def program() -> str:
-    """The command as it was called, short where the shell finds it by its short name."""
-    import shutil
-    from pathlib import Path
-
-    called = sys.argv[0]
-    if Path(called).name == "__main__.py":
-        return "python -m pipeline"
-    found = shutil.which(Path(called).name)
-    return Path(called).name if found and Path(found).resolve() == Path(called).resolve() else quoted(called)
-
-
-def complaint(error: PipelineError) -> str:
-    """All problems of a manifest with a closing count, or the one sentence."""
-    if isinstance(error, ManifestError):
-        return f"{error.message}\npipeline: {many(error.total, 'problem')} in the manifest; nothing was submitted"
-    return f"pipeline: {error.message}"

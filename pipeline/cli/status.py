@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import folder_argument, json_option, print_all, program, quoted, verbose_option
+from pipeline.cli import small
+from pipeline.cli.shell import folder_argument, json_option, verbose_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 @folder_argument
 @json_option
 @verbose_option
-def command(folder: "Path", as_json: bool) -> None:
+def command(folder: "Path", as_json: bool) -> int:
     """Tell where the batch in DIR stands, also while a run holds it.
 
     \b
@@ -22,21 +23,4 @@ def command(folder: "Path", as_json: bool) -> None:
       pipeline status outputs/shots
       pipeline status outputs/shots --json | jq .remaining
     """
-    from pipeline.folder import holder, is_rehearsal
-    from pipeline.ledger import PRICES_KEY, Overview
-    from pipeline.views.status import BatchStatus, status_json, status_lines
-
-    with Overview(folder) as reader:
-        found = BatchStatus(
-            str(folder),
-            reader.counts(),
-            reader.runs(),
-            reader.failures(),
-            tuple(reader.unknown()),
-            reader.spending(),
-            reader.recall(PRICES_KEY),
-            is_rehearsal(folder),
-            holder(folder),
-        )
-    resolve = f"{program()} resolve {quoted(str(folder))}" if found.unknown else ""
-    print_all([status_json(found)] if as_json else status_lines(found, resolve))
+    return small.status(folder, as_json=as_json)

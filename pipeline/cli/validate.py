@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import catalog_option, config_layer, config_option, print_all, say, verbose_option
-from pipeline.views.text import many
+from pipeline.cli import small
+from pipeline.cli.shell import catalog_option, config_option, verbose_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @config_option
 @catalog_option
 @verbose_option
-def command(manifest: str, config: "Path | None", catalog: str | None) -> None:
+def command(manifest: str, config: "Path | None", catalog: str | None) -> int:
     """Check MANIFEST whole and report every problem with file, line and mend. Nothing else happens.
 
     Settings that a run would refuse are refused here as well.
@@ -26,11 +26,4 @@ def command(manifest: str, config: "Path | None", catalog: str | None) -> None:
       pipeline validate shots.csv
       generate-shots | pipeline validate -
     """
-    from pipeline.manifest import open_manifest
-
-    with open_manifest(manifest) as opened:
-        opened.judge_by({"catalog": catalog} if catalog else {}, config_layer(config))
-        checked = opened.check()
-    for warning in checked.warnings:
-        say(f"warning: {warning}")
-    print_all([f"{opened.file}: {many(checked.jobs, 'job')}, no problem"])
+    return small.validate(manifest, config, catalog)

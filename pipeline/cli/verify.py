@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import folder_argument, print_all, verbose_option
+from pipeline.cli.shell import folder_argument, verbose_option
+from pipeline.cli.words import print_all
 from pipeline.views.text import many, printable
 
 if TYPE_CHECKING:

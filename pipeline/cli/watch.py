@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.shell import PORT, folder_argument, print_all, verbose_option
+from pipeline.cli.shell import PORT, folder_argument, verbose_option
+from pipeline.cli.words import print_all
 from pipeline.views.text import printable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.cli import cli
+from pipeline.cli.grammar import cli
 from tests.benchmarks.harness import Figure, at_most, interleaved, measured, noted, publish, ratios
 from tests.benchmarks.raw_service import RawService, raw_service, write_manifest
 
@@ -24,19 +24,19 @@ _METHOD = (
     "nor takes the interpreter apart at its end. The first request is timed by the clock, from the start of the "
     "process to its arrival at a raw server on loopback, over `python -c 'import aiohttp'` in the same round; the run "
     "has read and checked its manifest and opened its ledger by then. Manifests have ten jobs with ids and URLs of "
-    "public hosts; without ids, a check hashes what each job buys, and OpenSSL is loaded for that."
+    "public hosts; without ids, a check hashes what each job buys, and OpenSSL is loaded for that. The commands are "
+    "called with what they look at and nothing else, as people do: then they need no parser of command lines (click), "
+    "and keep `typing_extensions` out, which a plain import of msgspec brings in where it is installed. The folder of "
+    "the plan has no ledger yet."
 )
 _IMPORTS = {
     "click": "click",
-    "click and msgspec": "click, msgspec",
-    "click, msgspec and PyYAML": "click, msgspec, yaml",
-    "click, msgspec, SQLite, OpenSSL's hashes, json and pathlib": "click, msgspec, sqlite3, hashlib, json, pathlib",
+    "msgspec": "msgspec",
+    "msgspec and PyYAML": "msgspec, yaml",
+    "msgspec, SQLite, OpenSSL's hashes, json and pathlib": "msgspec, sqlite3, hashlib, json, pathlib",
 }
-"""What help, `validate` and `plan` cannot do without, in this order."""
-_OWN = (
-    "The libraries that the command cannot do without leave little of the goal, as the rows above show. The rest is "
-    "thinly spread over some fifty modules of the package."
-)
+"""What help, `validate` and `plan` are made with, in this order; with click alone all of them have a parser."""
+_OWN = "The rest is thinly spread over some fifty modules of the package."
 _RUN = (
     "A run imports its HTTP client in a thread, alone until OpenSSL reads the certificates, and everything else "
     "meanwhile; that takes a second core. By processor time, 0.20 s pass before the request leaves, against 0.13 s of "

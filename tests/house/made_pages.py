@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from pipeline import settings
-from pipeline.cli import cli
+from pipeline.cli.grammar import cli
 from pipeline.settings import NAMES, OWNERS, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli import cli
+from pipeline.cli.grammar import cli
 
 ROOT = Path(__file__).parents[2]
 README, CHINESE = "README.md", "README.zh-CN.md"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.cli import cli
+from pipeline.cli.grammar import cli
 from pipeline.core.jobs import JobState, StoredFile
 from pipeline.ledger import Ledger, LedgerReader
 from pipeline.settings import NAMES, Layer, build_settings, config_file_layer

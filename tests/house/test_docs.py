@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline.cli import cli
+from pipeline.cli.grammar import cli
 from pipeline.core import errors
 from pipeline.core.jobs import JobState
 from pipeline.modelverse.decisions import BROKEN, CODES, SIGNS

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline.cli import cli
+from pipeline.cli.grammar import cli
 from pipeline.modelverse.decisions import BROKEN, CODES
 from pipeline.settings import NAMES
 

@@ -66,6 +66,7 @@ LIBRARIES = {
     "msgspec": (
         *("pipeline.settings", "pipeline.modelverse", "pipeline.ledger", "pipeline.videos", "pipeline.api"),
         *("pipeline.emulator", "pipeline.catalog", "pipeline.manifest", "pipeline.views.report"),
+        "pipeline.cli.small",
     ),
     "click": ("pipeline.cli",),
     "rich": ("pipeline.views",),

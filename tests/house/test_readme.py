@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.catalog import Catalog
-from pipeline.cli import cli
+from pipeline.cli.grammar import cli
 from pipeline.manifest import open_manifest
 from tests.house.pages import CHINESE, PAGES, README, ROOT, blocks
 

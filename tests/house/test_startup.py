@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import cli
+from pipeline.cli.grammar import cli
 from pipeline.ledger import Ledger
 
 HEAVY = (
@@ -28,21 +28,25 @@ SLOW = (
 """Parts of the standard library that cost a tenth of a bare interpreter's start or more, and are easily drawn in."""
 WORDS = {
     "pipeline.__main__",
-    "pipeline.cli.shell",
+    "pipeline.cli.words",
     "pipeline.core.errors",
     "pipeline.core.values",
     "pipeline.core.words",
     "pipeline.views.text",
 }
+GRAMMAR = WORDS | {"pipeline.cli.grammar"}
 LOOKED_UP = WORDS | {
-    "pipeline.cli.status",
+    "pipeline.cli.small",
     "pipeline.core.clock",
     "pipeline.core.jobs",
     "pipeline.core.money",
     "pipeline.folder",
 }
 OVERVIEW = {f"pipeline.ledger.{name}" for name in ("faults", "overview", "schema")}
+PARSERS = {"click", "inspect", "typing_extensions"}
+"""The parser of command lines, and what it and msgspec draw in to read signatures."""
 LIBRARIES = (
+    *PARSERS,
     "dataclasses",
     "hashlib",
     "json",
@@ -160,16 +164,17 @@ def rooms(modules: set[str]) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_nothing_but_words_is_imported_when_help_is_asked_for(tmp_path: Path, arguments: list[str]) -> None:
     """Help needs the command line, its errors and how text is shown: no command, no room, no library but one."""
-    assert everything_imported(tmp_path, *arguments) == (WORDS, set())
+    ours, libraries = everything_imported(tmp_path, *arguments)
+    assert (ours, libraries - PARSERS) == (GRAMMAR, set())
 
 
 @pytest.mark.parametrize("name", cli.commands)
 def test_no_other_command_is_imported_when_one_is_asked_for_help(tmp_path: Path, name: str) -> None:
     """Its own options are made, and none of another command's."""
     ours, libraries = everything_imported(tmp_path, name, "--help")
-    shared = {"pipeline.cli.conducting", "pipeline.cli.options"}
-    assert ours - WORDS - shared == {f"pipeline.cli.{name}"}
-    assert libraries <= {"pathlib", "urllib.parse"}
+    shared = {f"pipeline.cli.{shared}" for shared in ("conducting", "options", "shell", "small")}
+    assert ours - GRAMMAR - shared == {f"pipeline.cli.{name}"}
+    assert libraries - PARSERS <= {"pathlib", "urllib.parse"}
 
 
 @pytest.mark.parametrize(("manifest", "library"), [("m.jsonl", "jsonl"), ("m.csv", "csv"), ("m.yaml", "yaml")])
@@ -186,12 +191,77 @@ def test_a_manifest_is_checked_by_its_own_format_alone_when_it_is_validated(
     assert libraries == {"msgspec"} | ({"yaml"} if library == "yaml" else set())
 
 
-def test_a_plan_does_without_events_and_enrolment_when_no_row_has_changed(tmp_path: Path) -> None:
+async def test_a_plan_does_without_events_and_enrolment_when_no_row_has_changed(tmp_path: Path) -> None:
     """A plan is arithmetic over a manifest: nothing that waits, writes or listens is imported for it."""
     (tmp_path / "m.jsonl").write_text(MANIFESTS["m.jsonl"])
+    async with await Ledger.open(tmp_path / "outputs/m", run_id="r", at=time.time()):
+        pass
     ours, libraries = everything_imported(tmp_path, "plan", "m.jsonl")
     assert not ours & {"pipeline.core.events", "pipeline.ledger.enrolment", "pipeline.ledger.transitions"}
-    assert libraries == {"hashlib", "json", "msgspec", "pathlib", "sqlite3", "urllib.parse"}
+    assert libraries - {"dataclasses", "inspect"} == {
+        "hashlib",
+        "json",
+        "msgspec",
+        "pathlib",
+        "sqlite3",
+        "urllib.parse",
+    }
+
+
+def test_a_plan_does_without_the_ledger_when_there_is_none(tmp_path: Path) -> None:
+    """Before the first run there is nothing to read."""
+    (tmp_path / "m.jsonl").write_text(MANIFESTS["m.jsonl"])
+    ours, libraries = everything_imported(tmp_path, "plan", "m.jsonl")
+    assert "ledger" not in rooms(ours - WORDS)
+    assert libraries == {"hashlib", "json", "msgspec", "pathlib", "urllib.parse"}
+
+
+@pytest.mark.parametrize("arguments", [["validate", "m.yaml"], ["plan", "m.jsonl"], ["status", "outputs"]])
+def test_no_parser_is_imported_when_a_command_that_looks_is_told_nothing_but_where(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    """The parser of command lines, and what reads signatures, would take as long as the command."""
+    for name, content in MANIFESTS.items():
+        (tmp_path / name).write_text(content)
+    assert imported(tmp_path, *arguments, code=2 if "status" in arguments else 0, heavy=tuple(PARSERS)) == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "argument"),
+    [
+        *(
+            (command, name)
+            for command in ("validate", "plan")
+            for name in (*MANIFESTS, "broken.yaml", "gone.csv", ".", "")
+        ),
+        *(("status", name) for name in ("outputs/m", "outputs/gone", ".", "m.csv", "")),
+        ("status", "--help"),
+        ("plan", "-"),
+    ],
+)
+async def test_a_command_says_the_same_when_its_line_is_parsed_and_when_it_needs_no_parser(
+    tmp_path: Path, command: str, argument: str
+) -> None:
+    """`--` changes nothing of what follows, and only the parser knows it."""
+    for name, content in MANIFESTS.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "broken.yaml").write_text("jobs:\n  - {id: a, inptu: {}}\n")
+    async with await Ledger.open(tmp_path / "outputs/m", run_id="r", at=time.time()):
+        pass
+    lines = [command, argument], [command, argument] if argument.startswith("--") else [command, "--", argument]
+    plainly, parsed = (
+        subprocess.run(
+            [sys.executable, "-m", "pipeline", *line],
+            cwd=tmp_path,
+            capture_output=True,
+            input=MANIFESTS["m.jsonl"],
+            text=True,
+            check=False,
+        )
+        for line in lines
+    )
+    assert (plainly.returncode, plainly.stdout, plainly.stderr) == (parsed.returncode, parsed.stdout, parsed.stderr)
+    assert plainly.stdout or plainly.stderr
 
 
 async def test_only_the_reading_of_a_ledger_is_imported_when_status_is_asked_for(tmp_path: Path) -> None:
