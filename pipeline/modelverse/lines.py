@@ -65,7 +65,7 @@ class Lines:
         try:
             connection = await self._connector.connect(place.connects, [], self._timeout)
         except TimeoutError as exc:
-            raise aiohttp.ConnectionTimeoutError(f"{place.connects.host} did not take the connection") from exc
+            raise aiohttp.ConnectionTimeoutError(place.connects.url.host_port_subcomponent) from exc
         return Line(connection)
 
     async def close(self) -> None:
