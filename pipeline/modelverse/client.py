@@ -84,7 +84,7 @@ class ModelVerseClient:
         self._read_timeouts = {Call.SUBMIT: settings.submit_timeout, Call.STATUS: settings.status_timeout}
         self._ceilings = Ceilings()
         self._calls: dict[tuple[Call, str], tuple[Place, URL]] = {}
-        self._questions: dict[tuple[str, str], tuple[Place, bytes]] = {}
+        self._questions: dict[tuple[str, str], tuple[Place, bytes, bytes]] = {}
         self._proven = False
         """Whether the service has answered in its own words: until then a 404 speaks of the endpoint."""
 
@@ -158,30 +158,34 @@ class ModelVerseClient:
         lines = place.lines_with(self._traits_for(job).headers)
         head = b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n" % (_target(url), lines, body.size)
         try:
-            answer = await self._exchange(Call.SUBMIT, place, head, body, wanted)
+            answer = await self._exchange(Call.SUBMIT, self._lines[Call.SUBMIT], place, head, body, wanted)
         except _UnwantedError:
             return None
         return self._settled(judge_submit(answer, model=job.model, base_url=self.base_url, proven=self._proven))
 
     async def status(self, task: Task) -> TaskReport:
         """Ask once, at the host that gave the task, how it stands; an error says nothing about the task."""
-        place, head = self._question(task)
-        answer = await self._exchange(Call.STATUS, place, head)
-        return self._settled(judge_status(answer))
+        return await self._ask(task, self._lines[Call.STATUS])
 
     async def find(self, external_id: str, base_url: str) -> Task | None:
         """Ask a host for a task by the caller's id (§8: presumably in the place of the task id).
 
         Absent is what the service refuses to know, and nothing else: a task id or a status, of whatever wording, is a
-        task, and an answer with neither says nothing (`TransientError`).
+        task, and an answer with neither says nothing (`TransientError`). Whichever task an answer names is believed:
+        it comes over a connection on which nothing else was asked.
         """
         try:
-            report = await self.status(Task(external_id, base_url))
+            report = await self._ask(Task(external_id, base_url), self._lines[Call.SUBMIT])
         except RejectedError:
             return None
         if report.task_id is None and not report.word:
             raise TransientError("the answer holds neither a task id nor a status", code="no_status")
         return Task(report.task_id or external_id, base_url, report.request_id)
+
+    async def _ask(self, task: Task, lines: Lines) -> TaskReport:
+        place, head, named = self._question(task)
+        answer = await self._exchange(Call.STATUS, lines, place, head, named=named)
+        return self._settled(judge_status(answer))
 
     def _settled(self, verdict: _Good | ServiceError) -> _Good:
         if isinstance(verdict, ServiceError):
@@ -201,10 +205,12 @@ class ModelVerseClient:
     async def _exchange(
         self,
         call: Call,
+        lines: Lines,
         place: Place,
         head: bytes,
         body: Body | None = None,
         wanted: Callable[[], bool] | None = None,
+        named: bytes = b"",
     ) -> Answer:
         # The ceiling is for servers that dribble: each byte ends a silence. Both outlast the connect timeout, so that
         # whatever they cut off had been sent.
@@ -213,12 +219,14 @@ class ModelVerseClient:
         until_heard = self._settings.connect_timeout + uploading + silence
         exchange = self._ceilings.begin(until_heard + silence, until_heard)
         try:
-            with await self._lines[call].line(place) as line:
+            with await lines.line(place) as line:
                 if wanted is not None and not wanted():
                     raise _UnwantedError
                 line.send(head, body)
                 status, headers, content = await line.answer()
                 whole = content.read_nowait() if content.is_eof() else await self._read(content, exchange, silence)
+                if named not in whole:  # another question's, perhaps, and then the next one there is, too
+                    line.give_up()
         except _BROKEN as exc:
             raise self._broken(call, exc, body) from exc
         except asyncio.CancelledError as exc:
@@ -249,8 +257,8 @@ class ModelVerseClient:
             raise judge_broken(call, "bad_endpoint", self._shown(f"{base_url}: {exc}")) from exc
         return self._calls.setdefault((call, base_url), (place, url))
 
-    def _question(self, task: Task) -> tuple[Place, bytes]:
-        """The request that asks for a task; it is sent many times."""
+    def _question(self, task: Task) -> tuple[Place, bytes, bytes]:
+        """The request that asks for a task, which is sent many times, and how an answer names the task."""
         key = task.base_url, task.task_id
         known = self._questions.get(key)
         if known is None:
@@ -258,7 +266,7 @@ class ModelVerseClient:
                 self._questions.clear()
             place, url = self._call(Call.STATUS, task.base_url)
             target = _target(url.with_query(task_id=task.task_id))
-            known = place, b"GET %b HTTP/1.1\r\n%b\r\n" % (target, place.lines)
+            known = place, b"GET %b HTTP/1.1\r\n%b\r\n" % (target, place.lines), task.task_id.encode()
             self._questions[key] = known
         return known
 

@@ -15,6 +15,7 @@ from typing import Self
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import StreamWriter
 from yarl import URL
@@ -66,7 +67,7 @@ class Lines:
             connection = await self._connector.connect(place.connects, [], self._timeout)
         except TimeoutError as exc:
             raise aiohttp.ConnectionTimeoutError(place.connects.url.host_port_subcomponent) from exc
-        return Line(connection)
+        return Line(connection, keeps=not self._connector.force_close)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -79,15 +80,18 @@ class Line:
     After a whole answer it goes back to its pool; otherwise it is closed.
     """
 
-    __slots__ = ("_connection", "_protocol", "_writing")
+    __slots__ = ("_connection", "_keeps", "_protocol", "_writing")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, keeps: bool) -> None:
         protocol = connection.protocol
-        if protocol is None:
+        if protocol is None or protocol.transport is None:
+            connection.close()
             raise aiohttp.ClientConnectionResetError("the connection is closed")
         self._connection = connection
         self._protocol = protocol
         self._writing: asyncio.Task[None] | None = None
+        self._keeps = keeps
+        protocol.transport.set_protocol(protocol)  # it may have been idle
         protocol.set_response_params(read_until_eof=True)
 
     def __enter__(self) -> Self:
@@ -99,10 +103,16 @@ class Line:
         writing = self._writing
         if writing is not None and not writing.done():
             writing.cancel()
-        if exc is None and (writing is None or writing.done()):
-            self._connection.release()  # which closes it where something of the answer is still to come
+        protocol, whole = self._protocol, exc is None and (writing is None or writing.done())
+        if whole and self._keeps and not protocol.should_close and protocol.transport is not None:
+            protocol.transport.set_protocol(_Idle(protocol))
+            self._connection.release()
         else:
             self._connection.close()
+
+    def give_up(self) -> None:
+        """Use the connection no more after this answer."""
+        self._keeps = False
 
     def send(self, head: bytes, body: Body | None = None) -> None:
         """Send the request; from here on it may have arrived. Raises `aiohttp.ClientError` where nothing can leave."""
@@ -136,6 +146,23 @@ class Line:
             for start in range(0, len(view), WRITTEN_AT_ONCE):
                 await writer.write(view[start : start + WRITTEN_AT_ONCE])
                 await asyncio.sleep(0)
+
+
+class _Idle(asyncio.Protocol):
+    """Watches over a connection in its pool. What a server says unasked would be taken for the next answer, and fills
+    the memory: the connection ends there."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: ResponseHandler) -> None:
+        self._protocol = protocol
+
+    def data_received(self, _data: bytes) -> None:
+        if self._protocol.transport is not None:
+            self._protocol.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
 
 
 def _heard(writing: asyncio.Task[None]) -> None:
