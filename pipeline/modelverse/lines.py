@@ -108,6 +108,7 @@ class Line:
             protocol.transport.set_protocol(_Idle(protocol))
             self._connection.release()
         else:
+            protocol.abort()  # a close would wait: for a server that takes the rest, or says goodbye in TLS
             self._connection.close()
 
     def give_up(self) -> None:

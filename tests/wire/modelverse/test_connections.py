@@ -1,12 +1,14 @@
 """What becomes of a connection: no answer is another question's, and none stays open that nobody uses."""
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
 
-from tests.wire.modelverse.parts import RUNNING, client_of, task_of
+from pipeline.core.body import Body
+from tests.wire.modelverse.parts import JOB, RUNNING, client_at, client_of, task_of
 from tests.wire.servers import Connection, ScriptedServer, Step, reply
 
 pytestmark = pytest.mark.both_loops
@@ -74,3 +76,40 @@ async def test_a_look_up_takes_a_fresh_connection_when_a_question_left_an_open_o
         assert found is not None
         assert found.task_id == "t-2"
         assert [request.connection for request in server.requests] == [1, 2, 1]
+
+
+def open_sockets() -> int:
+    return sum(path.is_socket() for path in Path("/dev/fd").iterdir())
+
+
+def deaf(listening: socket.socket, tls: ssl.SSLContext | None, answer: bytes) -> socket.socket:
+    """A server that takes a connection, says something, and reads nothing."""
+    connection, _ = listening.accept()
+    if tls is not None:
+        connection = tls.wrap_socket(connection, server_side=True)
+    connection.sendall(answer)
+    return connection
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"], ids=["mute", "413"])
+async def test_a_connection_is_closed_at_once_when_its_server_reads_nothing(
+    tls: ssl.SSLContext | None, answer: bytes
+) -> None:
+    """Nobody waits until a server takes what nobody wants to send any more, or says goodbye in TLS."""
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        endpoint = f"http{'s' if tls else ''}://127.0.0.1:{listening.getsockname()[1]}"
+        async with client_at(endpoint) as client:
+            before = open_sockets()
+            taking = asyncio.ensure_future(asyncio.to_thread(deaf, listening, tls, answer))
+            submit = asyncio.ensure_future(client.submit(JOB, Body.of(b"x" * 15_000_000)))
+            with await taking:
+                for _turn in range(500):  # the body takes half as many, where somebody reads it
+                    await asyncio.sleep(0)
+                submit.cancel()
+                await asyncio.wait([submit])
+                for _turn in range(5):
+                    await asyncio.sleep(0)
+                assert open_sockets() == before + 1  # the server's end
