@@ -293,7 +293,6 @@ def _what_broke(exc: Exception) -> str:
         (aiohttp.ClientConnectorError, "connect_failed"),
         (aiohttp.ConnectionTimeoutError, "connect_timeout"),
         (aiohttp.InvalidURL, "bad_endpoint"),
-        (aiohttp.NonHttpUrlClientError, "bad_endpoint"),
         (UnicodeError, "bad_endpoint"),
         (TimeoutError, "timeout"),
         (HttpProcessingError, "not_http"),

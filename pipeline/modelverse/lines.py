@@ -56,9 +56,9 @@ class Lines:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout)
 
     def place(self, url: URL) -> Place:
-        """The host of a URL. Raises `aiohttp.InvalidURL`, a `ValueError`, where it names none that speaks HTTP."""
-        if url.scheme not in _SCHEMES:
-            raise aiohttp.NonHttpUrlClientError(url)
+        """The host of a URL. Raises ValueError where it names none that speaks HTTP, or a user in the key's place."""
+        if url.scheme not in _SCHEMES or url.raw_user is not None or url.raw_password is not None:
+            raise ValueError("it has another scheme than http or https, or a user")
         return Place(aiohttp.ClientRequest("GET", url, headers=self._headers, loop=asyncio.get_running_loop()))
 
     async def line(self, place: Place) -> "Line":

@@ -93,7 +93,18 @@ async def test_the_certificate_ends_the_run_when_it_cannot_be_trusted() -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", [f"http://{'a' * 64}.example", "http://127.0.0.1:99999", "http://a..b"], ids=["label", "port", "dots"]
+    "endpoint",
+    [
+        f"http://{'a' * 64}.example",
+        "http://127.0.0.1:99999",
+        "http://a..b",
+        "http://127.1",
+        "http:///a",
+        "ftp://127.0.0.1",
+        "//127.0.0.1",
+        "http://user:word@127.0.0.1",
+        "http://:word@127.0.0.1",
+    ],
 )
 async def test_the_endpoint_ends_the_run_when_it_cannot_be_a_host(endpoint: str) -> None:
     """A base URL that no name service can carry is an answer for the user, never a traceback."""
