@@ -286,8 +286,10 @@ class Producer:
             async with self._patience.limit():
                 if body.sent:
                     await asyncio.wait([asking])
-        asking.cancel()
-        await asyncio.wait([asking])  # its connection is closed before the client is
+        while not asking.done():  # its connection is closed before the client is
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):  # told once more
+                await asyncio.wait([asking])
 
     async def _sent_home(
         self, queued: Record, record: Record, body: Body, asked: "asyncio.Future[Task | None]"

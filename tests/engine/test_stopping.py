@@ -76,6 +76,26 @@ def test_a_job_stays_queued_when_the_run_ends_before_its_request_has_left(
     assert service.sent_jobs == ["j1", "j2", "j3"]
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_nothing_is_in_doubt_when_whoever_connects_is_sent_home_twice(theatre: Theatre, turns: int) -> None:
+    """However often and however soon it is told again, what has not left is queued again."""
+
+    def again(task: asyncio.Task[Any], left: int) -> None:
+        task.cancel()
+        if left:
+            asyncio.get_running_loop().call_soon(again, task, left - 1)
+
+    def send_home(_batch: Batch) -> None:
+        for task in asyncio.all_tasks():
+            if "Producer._work" in repr(task):
+                again(task, turns)
+
+    service = FakeService(connecting_takes=3.0)
+    theatre.run(jobs(1), service, at={2.0: send_home})
+    assert theatre.run(jobs(1), service).counts == {"done": 1}
+    assert service.sent_jobs == ["j1"]
+
+
 def test_a_request_does_not_leave_when_submitting_has_stopped_while_it_was_connecting(theatre: Theatre) -> None:
     """The account is refused while others still connect: their jobs stay in the queue, and none is sent."""
     service = FakeService(
