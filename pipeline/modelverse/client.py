@@ -228,7 +228,7 @@ class ModelVerseClient:
                 if named not in whole:  # another question's, perhaps, and then the next one there is, too
                     line.give_up()
         except _BROKEN as exc:
-            raise self._broken(call, exc, body) from exc
+            raise self._broken(call, exc, body) from self._tellable(exc)
         except asyncio.CancelledError as exc:
             if self._ceilings.outlasted(exchange):
                 raise self._broken(call, TimeoutError(), body) from exc
@@ -275,6 +275,11 @@ class ModelVerseClient:
         if body is not None and not body.sent:
             code = _BEFORE_IT_LEFT.get(code, code)
         return judge_broken(call, code, self._shown(_detail(exc)))
+
+    def _tellable(self, exc: Exception) -> Exception | None:
+        """The error for the story of a bug; None where the service says the key back in it."""
+        told = f"{exc!r} {exc} {exc.__cause__!r} {exc.__cause__}"
+        return exc if self._hide(told) == told else None
 
     def _shown(self, text: str) -> str:
         return clean(self._hide(text), 300)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from pipeline.modelverse.client import MAX_ANSWER_BYTES, ModelVerseClient
 from pipeline.modelverse.wire import Traits
 from pipeline.settings import ServiceSettings
 from tests.wire.modelverse.parts import ACCEPTED, BODY, JOB, KEY, RUNNING, client_at, client_of, task_of
-from tests.wire.servers import ScriptedServer, Step, reply
+from tests.wire.servers import ScriptedServer, Step, raw, reply
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -206,6 +207,24 @@ async def test_a_submit_is_ambiguous_when_the_answer_is_not_http(nonsense: bytes
         assert KEY not in repr(caught.value) + str(caught.value) + repr(caught.value.__cause__)
         with pytest.raises(TransientError):
             await client.status(task_of(server))
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        f"HTTP/1.1 {KEY}\r\n\r\n",
+        f"HTTP/1.1 200 OK\r\nContent-Length: 1{KEY}\r\n\r\n",
+        f"HTTP/1.1 200 {KEY}\r\nX-Said: {KEY}\r\nContent-Length: 9\r\n\r\n",
+    ],
+    ids=["status", "header", "cut off"],
+)
+async def test_the_whole_story_of_an_error_hides_the_key_when_broken_http_echoes_it(echo: str) -> None:
+    """A traceback tells of the causes too; the library's own errors repeat what the service said."""
+    async with ScriptedServer([raw(echo.encode())]) as server, client_of(server) as client:
+        for call in (client.submit(JOB, BODY), client.status(task_of(server))):
+            with pytest.raises((AmbiguousError, TransientError)) as caught:
+                await call
+            assert "Secret" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("excess", [0, 1])
