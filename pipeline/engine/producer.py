@@ -260,6 +260,11 @@ class Producer:
             await self._last_look(body, asking)
             await self._sent_home(queued, record, body, asking)
             raise
+        except ServiceError:
+            raise
+        except Exception:  # a gone disk at the last look, or a bug; it ends the run
+            self._take_back(record, body)
+            raise
 
     async def _ask(self, record: Record, body: Body, answer: "asyncio.Future[Task | None]") -> Task | None:
         """In a task of its own, which goes on when whoever waits for the answer is sent home meanwhile."""
@@ -312,9 +317,15 @@ class Producer:
             doubt = await self._failed(queued, record, error)
             left = None if doubt is None else doubt.record
         else:
-            raise error  # a bug, which is seen; the job stays `submitting`
+            self._take_back(record, body)
+            raise error  # which is seen; the job stays `submitting` where its request may have left
         if left is not None:
             self._desk.leave(left, "the run ended")
+
+    def _take_back(self, record: Record, body: Body) -> None:
+        """The job is queued again where its request has surely not left."""
+        if not body.sent:
+            self._hand_back(self._desk.withdraw(record))
 
     async def _answered(self, record: Record, task: Task | None) -> Record | None:
         """The service has the task; or there is none, as the request was not sent."""

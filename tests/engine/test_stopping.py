@@ -19,10 +19,10 @@ from pipeline.core.errors import (
     TransientError,
 )
 from pipeline.core.events import BatchEnded, JobLeft, Stopping
-from pipeline.core.jobs import Job, Task
+from pipeline.core.jobs import Job, JobState, Task
 from pipeline.engine.batch import Batch
 from pipeline.engine.desk import Stop
-from tests.engine.fakes import SIGNAL, FakeService, FakeStore, Played, Theatre, jobs
+from tests.engine.fakes import SIGNAL, FakeService, FakeStore, Played, Theatre, jobs, now
 from tests.engine.replacing import replaced
 
 
@@ -74,6 +74,23 @@ def test_a_job_stays_queued_when_the_run_ends_before_its_request_has_left(
     service.connecting_takes = 0.5
     assert theatre.run(jobs(3), service).counts == {"done": 3}
     assert service.sent_jobs == ["j1", "j2", "j3"]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_nothing_is_in_doubt_when_the_disk_is_gone_before_a_request_has_left(theatre: Theatre, at_once: int) -> None:
+    """The last look finds no disk at all: the error ends the run, and what has not left is queued again."""
+
+    def free() -> int:
+        if now() >= 2.0:
+            raise FolderError("gone")
+        return 10**12
+
+    service = FakeService(connecting_takes=3.0)
+    played = theatre.run(jobs(3), service, FakeStore(free=free), concurrency=at_once)
+    assert isinstance(played.error, FolderError)
+    assert {theatre.record(job_id).state for job_id in ("j1", "j2", "j3")} == {JobState.QUEUED}
+    assert theatre.run(jobs(3), service).counts == {"done": 3}
+    assert sorted(service.sent_jobs) == ["j1", "j2", "j3"]
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
