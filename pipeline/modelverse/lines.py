@@ -4,7 +4,8 @@
 when it failed or was cancelled. It also does what this service never asks for (redirects, cookies, proxies, timers),
 which takes more than writing a request and parsing its answer. Connecting, TLS, names, keeping alive and parsing stay
 the library's (https://docs.aiohttp.org/en/stable/client_reference.html#connectors). What is used beside its documented
-interface is what its own requests use: `Connection.protocol`, which reads the answers, and `StreamWriter`.
+interface is what its own requests use: `Connection.protocol`, which reads the answers, and `StreamWriter`. Its pool
+listens to no connection: what comes while one idles would be there as the next answer (`_Idle`).
 """
 
 import asyncio

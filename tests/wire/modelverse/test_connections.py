@@ -71,7 +71,7 @@ async def test_a_look_up_takes_a_fresh_connection_when_a_question_left_an_open_o
     """Whichever task its answer names becomes the job's: an answer to something else must not be there to be read."""
     async with ScriptedServer([RUNNING, OTHER, RUNNING]) as server, client_of(server) as client:
         await client.status(task_of(server))
-        found = await client.find("vbp-1")
+        found = await client.find("vbp-1", server.url)
         await client.status(task_of(server))
         assert found is not None
         assert found.task_id == "t-2"
