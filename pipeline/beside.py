@@ -27,7 +27,7 @@ from pipeline.views import metrics, notify, sidecar
 from pipeline.views.facts import SHOWN, About, RunEnd
 from pipeline.views.hooks import JobHooks, run_hook
 from pipeline.views.metrics import LastRun, MetricsFile, Now
-from pipeline.views.next_step import is_unselected
+from pipeline.views.next_step import buys_again, is_unselected
 
 BUG = 70
 """The exit code of a run that ends by a bug."""
@@ -336,6 +336,7 @@ class Beside:
             stops=stops,
             error=ended.message,
             unselected=is_unselected(known["counts"], stops, self._settings),
+            rebuys=buys_again(self._settings),
             **known,
         )
 

@@ -25,7 +25,7 @@ from pipeline.ledger import LedgerReader
 from pipeline.manifest import Manifest, open_manifest
 from pipeline.manifest.nothing import NoManifest
 from pipeline.settings import Settings, config_file_layer, read_api_key, settings_for
-from pipeline.views.next_step import BY_PROGRAM, Commands, is_unselected
+from pipeline.views.next_step import BY_PROGRAM, Commands, buys_again, is_unselected
 from pipeline.views.plan import priced_lines
 from pipeline.views.progress import keep_drawing
 from pipeline.views.screen import Screen, open_screen
@@ -201,6 +201,7 @@ def _ending(folder: Path, summary: Summary, elapsed: float, opening: Opening, se
             harvest=opening.harvest,
             idle=opening.idle,
             unselected=is_unselected(summary.counts, summary.stops, settings),
+            rebuys=buys_again(settings),
             has_report=(folder / "report.html").is_file(),
         )
 

@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ def commands_of_run(
 
     kept = [word for word in typed if word not in _BUYING_AGAIN]
     places = (("-o", output), ("-c", config))
+    collecting = _only(kept, "-c", "--config", "--api-key-file")
     plan = ["plan", manifest, *(word for flag, path in places if path is not None for word in (flag, str(path)))]
     unselected = _without(kept, "--select")
     return Commands(
@@ -98,6 +100,7 @@ def commands_of_run(
         plan=shlex.join(plan) if rehearse else "",
         unselected=shlex.join(unselected) if unselected != kept else "",
         uncapped=shlex.join(_without(kept, *_CAPS)),
+        collecting=f" {shlex.join(collecting)}" if collecting else "",
     )
 
 
@@ -130,6 +133,18 @@ def _manifest_of(folder: Path) -> str:
             for record in reader.records(state, limit=1):
                 return "-" if record.job.source.file == "stdin" else record.job.source.file
     return "MANIFEST"
+
+
+def _only(typed: Sequence[str], *options: str) -> list[str]:
+    """Of what was typed, these options and their values."""
+    kept: list[str] = []
+    words = iter(typed)
+    for word in words:
+        if word in options:
+            kept += [word, *islice(words, 1)]
+        elif word.partition("=")[0] in options:
+            kept.append(word)
+    return kept
 
 
 def _without(typed: Sequence[str], *options: str) -> list[str]:

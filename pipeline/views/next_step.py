@@ -24,7 +24,7 @@ _MENDED = {
     "downloads": "once videos can be fetched",
     "outage": "once the service answers",
     "lost_answers": "once the service answers",
-    "budget": "with a larger budget",
+    "budget": "once its caps are changed, as said above",
 }
 """When the same command is of use again, by why submitting ended."""
 
@@ -45,6 +45,8 @@ class Commands(Value):
     """The run again, without the caps that were typed."""
     collect: str = ""
     """Where nothing was to be bought: what collects the rest of what is paid for."""
+    collecting: str = ""
+    """Options of the run that `collect` takes as well: ` -c settings.yaml`."""
     left_out: str = ""
     """Options of the run that are not repeated here, because their values may be secret."""
 
@@ -59,6 +61,16 @@ class Commands(Value):
     def go_on(self) -> str:
         """Goes on where this run ended, as it was meant: a run buys, `collect` does not."""
         return f"{self.program} {self.collect}" if self.collect else self.again()
+
+    @property
+    def fetch(self) -> str:
+        """Downloads again what failed at that, and surely buys nothing."""
+        return f"{self.program} {self.collect or f'collect {self.folder}{self.collecting}'}"
+
+    @property
+    def chosen(self) -> str:
+        """What a further attempt is bought for, as the run was typed: it heeds its `--select`."""
+        return " that --select chooses" if self.unselected else ""
 
     @property
     def status(self) -> str:
@@ -101,6 +113,8 @@ class Close(Value, kw_only=True):
     """What the folder has come to."""
     unselected: bool = False
     """What remains is what `--select` leaves out."""
+    rebuys: bool = False
+    """By its settings the same run buys failed or unknown jobs again."""
 
     def count(self, *states: JobState) -> int:
         """Jobs of the folder in these states."""
@@ -120,6 +134,16 @@ class Close(Value, kw_only=True):
     def comes_again(self) -> int:
         """Failed jobs whose videos the next run fetches again, unpaid."""
         return sum(group.comes_again for group in self.failures)
+
+    def fetching(self, commands: Commands) -> str:
+        """What downloads them again and costs nothing: the same run, unless that would buy something, too."""
+        buys = self.count(JobState.QUEUED) > 0 or self.rebuys
+        return commands.fetch if buys else commands.go_on
+
+
+def buys_again(settings: Settings) -> bool:
+    """Whether a run with these settings buys again what failed or is unknown."""
+    return settings.retry_failed or settings.resubmit_unknown
 
 
 def is_unselected(counts: Mapping[JobState, int], stops: Sequence[Stop], settings: Settings) -> bool:
@@ -173,7 +197,7 @@ class NextStep(Value):
 def next_step(close: Close, commands: Commands) -> NextStep:
     """What a person does now."""
     step = _next_step(close, commands)
-    if commands.left_out and step.kind in _RUNS:
+    if commands.left_out and step.kind in _RUNS and step.command != commands.fetch:
         return replace(step, words=f"{step.words} (with your {commands.left_out}, left out here)")
     return step
 
@@ -185,7 +209,7 @@ def _next_step(close: Close, commands: Commands) -> NextStep:
         return _going_on(close, commands)
     if close.comes_again:
         words = f"to download {many(close.comes_again, 'job')} again, which costs nothing"
-        return NextStep(Kind.FETCH, words, commands.go_on)
+        return NextStep(Kind.FETCH, words, close.fetching(commands))
     if close.unknown:
         job_id = close.unknown[0].record.job.job_id
         decision = f"{commands.resolve} {job_id} --task-id ID (or --resubmit, or --write-off)"
@@ -194,7 +218,8 @@ def _next_step(close: Close, commands: Commands) -> NextStep:
         waiting = "the job that is" if close.remaining == 1 else f"the {close.remaining:,} jobs that are"
         return NextStep(Kind.BUY, f"to buy {waiting} not bought yet", commands.again())
     if close.count(JobState.FAILED):
-        return NextStep(Kind.RETRY, "to buy another attempt for each failed job", commands.again("--retry-failed"))
+        words = f"to buy another attempt for each failed job{commands.chosen}"
+        return NextStep(Kind.RETRY, words, commands.again("--retry-failed"))
     if commands.plan:
         return NextStep(Kind.PRICE, "to see what it costs live", f"{commands.program} {commands.plan}")
     return NextStep(Kind.NOTHING, "nothing; to compare every video with its record", commands.verify)

@@ -98,10 +98,10 @@ def _failures(ending: Ending, commands: Commands, following: Kind) -> list[str]:
         lines.append(f"       and {many(len(ending.failures) - SHOWN, 'more reason')}: {commands.status}")
     again = ending.comes_again
     if again and following is not Kind.FETCH:
-        lines.append(f"  to download {many(again, 'job')} again, which costs nothing: {commands.go_on}")
+        lines.append(f"  to download {many(again, 'job')} again, which costs nothing: {ending.fetching(commands)}")
     if again < failed and following is not Kind.RETRY:
         buying = commands.again("--retry-failed")
-        lines.append(f"  to buy another attempt for each{' other' * bool(again)}: {buying}")
+        lines.append(f"  to buy another attempt for each{' other' * bool(again)}{commands.chosen}: {buying}")
     return lines
 
 
@@ -117,7 +117,8 @@ def _unknown(ending: Ending, commands: Commands, following: Kind) -> list[str]:
         lines.append(f"       and {unknown - SHOWN:,} more: {commands.status}")
     if following is not Kind.DECIDE or unknown > 1:
         lines.append(f"  to decide for one: {commands.resolve} JOB {DECISIONS}")
-    return [*lines, f"  to buy them all again: {commands.again('--resubmit-unknown')}"]
+    them = f"each{commands.chosen}" if commands.chosen else "them all"
+    return [*lines, f"  to buy {them} again: {commands.again('--resubmit-unknown')}"]
 
 
 def _unbought(ending: Ending, commands: Commands, following: Kind) -> list[str]:

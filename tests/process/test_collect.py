@@ -92,3 +92,20 @@ def test_a_folder_without_a_batch_is_refused_when_it_is_to_be_collected(lab: Any
     assert (ended.code, ended.out) == (2, "")
     assert "no batch here" in ended.err
     assert not (lab.path / "outputs").exists()
+
+
+def test_the_command_that_costs_nothing_buys_nothing_when_the_settings_buy_failed_jobs_again(lab: Any) -> None:
+    """What is said of downloads that come again can be copied to the letter, whatever the settings say of buying."""
+    service = lab.emulator(
+        trouble=[
+            {"at": "task", "do": "fail", "prompt": "bad"},
+            {"at": "download", "do": "html", "prompt": "page"},
+        ]
+    )
+    (lab.path / "own.yaml").write_text("retry_failed: true\ndownload_tries: 1\n")
+    ended = lab.run("run", lab.manifest("bad", "page"), "-c", "own.yaml")
+    assert ended.code == 1, ended.err
+    said = re.search(r"next, to download 1 job again, which costs nothing: .*pipeline (.*)\n", ended.out)
+    assert said is not None, ended.out
+    assert lab.run(*said[1].split()).code == 1
+    assert service.bought() == {"bad": 1, "page": 1}

@@ -8,7 +8,7 @@ from pipeline.core.jobs import Failure, JobState, Outcome, Record, Stage
 from pipeline.engine.desk import Stop
 from pipeline.ledger import FailureGroup, UnknownJob
 from pipeline.settings import Settings
-from pipeline.views.next_step import BY_PROGRAM, Close, Commands, Kind, is_unselected, next_step
+from pipeline.views.next_step import BY_PROGRAM, Close, Commands, Kind, buys_again, is_unselected, next_step
 from tests.unit.ends import make_job
 
 RUN = "pipeline run 'my shots.yaml' --select 'a-*' --budget 3"
@@ -39,7 +39,7 @@ def stopped(*reasons: str, enough: str = "") -> Close:
     [
         (stopped("signal"), Kind.GO_ON, f"to go on: {RUN}"),
         (stopped("refused"), Kind.GO_ON, f"once the account is mended (key, quota, balance): {RUN}"),
-        (stopped("signal", "budget"), Kind.GO_ON, f"with a larger budget: {RUN}"),
+        (stopped("signal", "budget"), Kind.GO_ON, f"once its caps are changed, as said above: {RUN}"),
         (
             stopped("budget", enough="--budget 16.20"),
             Kind.GO_ON,
@@ -63,7 +63,11 @@ def stopped(*reasons: str, enough: str = "") -> Close:
             Kind.DECIDE,
             "to decide about wave: pipeline resolve outputs/shots wave --task-id ID (or --resubmit, or --write-off)",
         ),
-        (FAILED, Kind.RETRY, f"to buy another attempt for each failed job: {RUN} --retry-failed"),
+        (
+            FAILED,
+            Kind.RETRY,
+            f"to buy another attempt for each failed job that --select chooses: {RUN} --retry-failed",
+        ),
         (FINE, Kind.NOTHING, "nothing; to compare every video with its record: pipeline verify outputs/shots"),
     ],
 )
@@ -71,6 +75,26 @@ def test_the_one_most_useful_command_is_given_when_a_run_ends(close: Close, kind
     """What is paid for is collected before anything is bought again; the command can be typed as it stands."""
     step = next_step(close, TYPED)
     assert (step.kind, step.text) == (kind, text)
+
+
+def test_what_costs_nothing_buys_nothing_when_the_settings_buy_failed_jobs_again() -> None:
+    """`retry_failed` in a file or the environment holds for the same run, too: then `collect` fetches the videos."""
+    commands = replace(TYPED, collecting=" -c cron.yaml", left_out="--on-job")
+    step = next_step(replace(FAILED, failures=[AGAIN], rebuys=True), commands)
+    assert step.text == "to download 3 jobs again, which costs nothing: pipeline collect outputs/shots -c cron.yaml"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), False),
+        (Settings(retry_failed=True), True),
+        (Settings(resubmit_unknown=True), True),
+    ],
+)
+def test_a_run_buys_again_when_its_settings_say_so(settings: Settings, expected: bool) -> None:
+    """Wherever they were said."""
+    assert buys_again(settings) is expected
 
 
 def test_a_rehearsal_leads_to_its_price_when_it_has_ended_well() -> None:
@@ -120,7 +144,8 @@ def test_what_is_left_out_of_a_command_is_said_before_it() -> None:
     """The command stays one that can be typed; a step that is no run has nothing to leave out."""
     commands = replace(TYPED, left_out="--on-finish")
     assert next_step(FAILED, commands).text == (
-        f"to buy another attempt for each failed job (with your --on-finish, left out here): {RUN} --retry-failed"
+        "to buy another attempt for each failed job that --select chooses (with your --on-finish, left out here): "
+        f"{RUN} --retry-failed"
     )
     assert "left out" not in next_step(FINE, commands).text
 

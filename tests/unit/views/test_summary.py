@@ -14,9 +14,8 @@ from pipeline.views.status import BatchStatus, status_json, status_lines
 from pipeline.views.summary import SHOWN, Ending, Harvest, last_line, spoken_lines, summary_lines
 
 COMMANDS = Commands(
-    *("pipeline", "run 'my shots.yaml' --select 'a-*'", "outputs/shots"),
-    unselected="run 'my shots.yaml'",
-    uncapped="run 'my shots.yaml' --select 'a-*'",
+    *("pipeline", "run 'my shots.yaml'", "outputs/shots"),
+    uncapped="run 'my shots.yaml'",
 )
 ENDING = Ending(
     exit_code=0,
@@ -103,7 +102,7 @@ def test_the_report_is_named_when_there_is_one() -> None:
     assert five(replace(ENDING, has_report=True))[-1].endswith("results.jsonl, report: outputs/shots/report.html")
 
 
-GO_ON = "pipeline run 'my shots.yaml' --select 'a-*'"
+GO_ON = "pipeline run 'my shots.yaml'"
 STOPPED = replace(ENDING, exit_code=3, counts={JobState.QUEUED: 5, JobState.DONE: 1})
 AGAIN = FailureGroup("download", "code", 3, "job", "message", comes_again=3)
 
@@ -164,9 +163,30 @@ def test_what_a_folder_is_called_changes_nothing_of_what_is_said() -> None:
     ending = replace(ENDING, counts={JobState.FAILED: 5, JobState.QUEUED: 1}, failures=[AGAIN, group(2)])
     commands = replace(COMMANDS, run="run 'download to decide another attempt.yaml'")
     assert summary_lines(ending, commands)[3:5] == [
-        f"  to download 3 jobs again, which costs nothing: {commands.go_on}",
+        f"  to download 3 jobs again, which costs nothing: {commands.fetch}",
         f"  to buy another attempt for each other: {commands.go_on} --retry-failed",
     ]
+
+
+def test_what_costs_nothing_buys_nothing_when_jobs_still_wait() -> None:
+    """The same run would buy those that wait, whatever came of the downloads."""
+    ending = replace(ENDING, counts={JobState.FAILED: 3, JobState.QUEUED: 1}, failures=[AGAIN])
+    commands = replace(COMMANDS, collecting=" --api-key-file key")
+    words = "  to download 3 jobs again, which costs nothing: "
+    assert f"{words}pipeline collect outputs/shots --api-key-file key" in summary_lines(ending, commands)
+    assert f"{words}{GO_ON}" in summary_lines(
+        replace(ending, counts={JobState.FAILED: 3, JobState.RUNNING: 1}), commands
+    )
+
+
+def test_it_is_said_whom_a_further_attempt_is_for_when_jobs_were_selected() -> None:
+    """The command keeps its `--select`, and buys nothing for others."""
+    counts = {JobState.FAILED: 5, JobState.UNKNOWN: 1, JobState.QUEUED: 1}
+    ending = replace(ENDING, counts=counts, failures=[group(2)], unknown=[unknown()])
+    lines = summary_lines(ending, replace(COMMANDS, run="run s.yaml --select a", unselected="run s.yaml"))
+    run = "pipeline run s.yaml --select a"
+    assert f"  to buy another attempt for each that --select chooses: {run} --retry-failed" in lines
+    assert f"  to buy each that --select chooses again: {run} --resubmit-unknown" in lines
 
 
 def test_a_collect_says_how_to_buy_the_rest_when_something_else_comes_next() -> None:
