@@ -27,6 +27,8 @@ class RowsKept(Event):
     count: int
     job_ids: tuple[str, ...]
     """The first of them, in the order of the manifest."""
+    in_flight: bool = False
+    """They were to be bought anew, and their tasks are under way: only a later run does that."""
 
 
 class BatchStarted(Event):

@@ -133,9 +133,9 @@ class Batch:
         enrolment = await self._ledger.enroll(self._unless_stopped(jobs), on_changed, now, reading, self._crew.approve)
         if enrolment.changed and on_changed == "error":
             raise UsageError(_changed_sentence(enrolment))
-        if enrolment.changed and on_changed == "keep":
-            first = tuple(job.job_id for job in enrolment.changed[:_SHOWN])
-            self._desk.tell(RowsKept(self._desk.now(), enrolment.changed_total, first))
+        if enrolment.left_total:
+            in_flight = on_changed == "rerun"
+            self._desk.tell(RowsKept(self._desk.now(), enrolment.left_total, enrolment.left[:_SHOWN], in_flight))
 
     async def _is_enrolled(self, reading: Reading | None) -> bool:
         if reading is None or reading.identity is None:

@@ -44,6 +44,9 @@ class Enrolment(Value):
     changed: tuple[ChangedJob, ...] = ()
     """The first of them, in the order of the manifest."""
     changed_total: int = 0
+    left: tuple[str, ...] = ()
+    """The first of the changed rows whose jobs stay as they were: all that are kept, or those in flight."""
+    left_total: int = 0
 
 
 class Reading(Value):
@@ -67,6 +70,8 @@ class _Tally:
     """Whether enrolling the same rows again could change nothing, whatever becomes of the jobs until then."""
     changed: list[ChangedJob] = field(default_factory=list)
     changed_total: int = 0
+    left: list[str] = field(default_factory=list)
+    left_total: int = 0
 
 
 def enroll(
@@ -112,7 +117,8 @@ def enroll(
         _undo(connection)
         return Enrolment(0, tally.known, tuple(tally.changed), tally.changed_total)
     connection.execute("RELEASE enrolment")
-    return Enrolment(tally.new, tally.known, tuple(tally.changed), tally.changed_total)
+    changed = tuple(tally.changed), tally.changed_total
+    return Enrolment(tally.new, tally.known, *changed, tuple(tally.left), tally.left_total)
 
 
 def _undo(connection: LedgerConnection) -> None:
@@ -228,6 +234,10 @@ def _meet_changed(
     if on_changed == "rerun" and (state is JobState.QUEUED or state in ENDED):
         _describe(connection, row, job, tally)
         requeue(connection, [row["seq"]], at)
+        return
+    tally.left_total += 1
+    if len(tally.left) < NAMED:
+        tally.left.append(job.job_id)
 
 
 # -- collisions -----------------------------------------------------------------------------------------------------

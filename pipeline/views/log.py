@@ -112,7 +112,8 @@ def sentence(event: Event) -> str:
         case RowsKept():
             left = "1 row changed and was" if event.count == 1 else f"{event.count:,} rows changed and were"
             more = ", …" if event.count > len(event.job_ids) else ""
-            return f"{left} left as enrolled ({', '.join(event.job_ids)}{more})"
+            why = " while in flight; the next run with --on-changed rerun buys anew" if event.in_flight else ""
+            return f"{left} left as enrolled{why} ({', '.join(event.job_ids)}{more})"
         case BatchStarted():
             loop = "" if event.loop in {"", "asyncio"} else f", on {event.loop}"
             return f"started: {counts_text(Standing(event.counts, 0.0))}; {event.to_submit} to submit{loop}"
@@ -187,7 +188,8 @@ def _facts(event: Event) -> tuple[str, dict[str, Any]]:
         case FolderAwaited():
             return "folder_awaited", {"folder": event.folder, "seconds": event.seconds}
         case RowsKept():
-            return "rows_kept", {"count": event.count, "job_ids": list(event.job_ids)}
+            facts = {"count": event.count, "job_ids": list(event.job_ids)}
+            return "rows_kept", facts | {"in_flight": event.in_flight}
         case BatchStarted():
             facts = {"counts": dict(event.counts), "to_submit": event.to_submit, "slots": event.slots}
             return "batch_started", facts | {"loop": event.loop}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import AmbiguousError, UsageError
-from pipeline.core.events import BatchEnded, BatchStarted
+from pipeline.core.events import BatchEnded, BatchStarted, RowsKept
 from pipeline.core.jobs import Failure, Job, JobState, Stage, StoredFile, Task
 from pipeline.core.money import Quote
 from pipeline.ledger import Ledger
@@ -239,13 +239,15 @@ def test_a_changed_row_stays_as_it_was_when_it_is_to_be_kept(theatre: Theatre) -
     ("state", "sent"), [("queued", 1), ("done", 1), ("failed", 1), ("unknown", 1), ("running", 0), ("fetching", 0)]
 )
 def test_a_changed_row_is_bought_anew_when_that_is_asked_for(theatre: Theatre, state: str, sent: int) -> None:
-    """With `rerun` the new row takes the old one's place, except where a task may be under way."""
+    """With `rerun` the new row takes the old one's place, except where a task may be under way, and that is told."""
     (job,) = left_behind(theatre, state)
     service = knowing(state)
     played = theatre.run([changed(job)], service, on_changed="rerun")
     assert played.counts == {"done": 1}
     assert len(service.sent) == sent
     assert (theatre.record(state).job.digest == "another") == bool(sent)
+    left = [(event.job_ids, event.in_flight) for event in played.all(RowsKept)]
+    assert left == ([] if sent else [((state,), True)])
 
 
 def test_nothing_happens_when_everything_has_ended(theatre: Theatre) -> None:

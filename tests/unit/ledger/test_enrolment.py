@@ -83,6 +83,7 @@ def test_job_in_flight_is_left_alone_when_changed_rows_are_run_again(
     assert known(connection) == before
     here = Source("shots.csv", 12)
     assert enrolment.changed == (ChangedJob("wave-01", here, state, here, ("the bytes of a local file",)),)
+    assert (enrolment.left, enrolment.left_total) == (("wave-01",), 1)
 
 
 @pytest.mark.parametrize("state", JobState)

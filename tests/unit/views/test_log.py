@@ -79,6 +79,12 @@ ALL = [
         "wave: left running for the next run: the run ended",
     ),
     (RowsKept(1.5, 1, ("a",)), Level.NOTABLE, "rows_kept", "1 row changed and was left as enrolled (a)"),
+    (
+        RowsKept(1.5, 1, ("a",), in_flight=True),
+        Level.NOTABLE,
+        "rows_kept",
+        "1 row changed and was left as enrolled while in flight; the next run with --on-changed rerun buys anew (a)",
+    ),
     (RowsKept(1.5, 2, ("a", "b")), Level.NOTABLE, "rows_kept", "2 rows changed and were left as enrolled (a, b)"),
     (
         RowsKept(1.5, 1200, ("a", "b")),
