@@ -1,5 +1,7 @@
 """`pipeline results`: print the results lines of a batch."""
 
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +11,10 @@ from pipeline.cli.words import print_all, print_file, say
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipeline.ledger import LedgerReader
+
+_AT_ONCE = 1000
 
 
 @click.command("results")
@@ -33,10 +39,25 @@ def command(folder: "Path", latest: bool, rebuild: bool) -> None:
         if latest:
             print_all(reader.latest())
         elif not rebuild:
-            print_file(folder / ledger.RESULTS_NAME)
+            _print_lines(reader, folder / ledger.RESULTS_NAME)
     if rebuild:
         from pipeline.folder import hold
 
         with hold(folder):
             length = ledger.rebuild(folder)
         say(f"{folder / ledger.RESULTS_NAME}: written anew, {length:,} bytes")
+
+
+def _print_lines(reader: "LedgerReader", file: "Path") -> None:
+    """The file's lines, or where somebody removed it, those of the ledger that it is made from."""
+    if os.path.lexists(file):
+        print_file(file)
+    else:
+        print_all(_recorded(reader))
+
+
+def _recorded(reader: "LedgerReader") -> Iterator[str]:
+    last = 0
+    while lines := reader.lines(last, _AT_ONCE):
+        yield from (line for _, line in lines)
+        last = lines[-1][0]

@@ -38,8 +38,6 @@ def print_all(lines: Iterable[str]) -> None:
 
 def print_file(path: "Path") -> None:
     """The whole lines of a file that another process may be appending to."""
-    if not path.exists():
-        return
     if path.is_symlink() or not path.is_file():
         raise FolderError(f"{path} is no file of a run; write it anew with --rebuild")
     with path.open("rb") as file, output():

@@ -146,12 +146,14 @@ def test_status_answers_when_a_run_holds_the_folder(lab: Any) -> None:
 
 
 def test_the_results_file_is_the_same_again_when_it_is_rebuilt(lab: Any) -> None:
-    """What the ledger exports is equal byte for byte, whatever happened to the file."""
+    """What the ledger exports is equal byte for byte, whatever happened to the file, and is printed without it."""
     lab.emulator()
     assert lab.run("run", lab.manifest("one", "two", "a forbidden emblem")).code == 1
     file = lab.path / FOLDER / "results.jsonl"
     before = file.read_bytes()
     assert lab.run("results", FOLDER).out.encode() == before
+    file.unlink()
+    assert lab.run("results", FOLDER).out.encode() == before, "without the file, the ledger tells"
     file.write_bytes(b"torn")
     rebuilt = lab.run("results", FOLDER, "--rebuild")
     assert (rebuilt.code, rebuilt.out) == (0, "")
