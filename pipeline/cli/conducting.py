@@ -1,7 +1,6 @@
 """What `run` and `collect` share: how a run begins, and what is said at its end."""
 
 import contextlib
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -13,7 +12,7 @@ import click
 from pipeline.cli.shell import PATH
 from pipeline.cli.words import complaint, print_all, program, say
 from pipeline.core.errors import FolderError, PipelineError
-from pipeline.views.text import many
+from pipeline.views.text import many, shell_word, shell_words
 
 if TYPE_CHECKING:
     from pipeline.foreground import Order
@@ -75,7 +74,7 @@ def say_what_waits(order: "Order") -> None:
         counts = reader.counts()
         waiting = counts[JobState.RUNNING] + counts[JobState.FETCHING] + counts[JobState.SUBMITTING]
         if waiting:
-            command = f"{program()} collect {shlex.quote(str(folder))}"
+            command = f"{program()} collect {shell_word(str(folder))}"
             say(f"pipeline: {many(waiting, 'paid task')} of {folder} can be collected all the same: {command}")
 
 
@@ -95,12 +94,12 @@ def commands_of_run(
     unselected = _without(kept, "--select")
     return Commands(
         program(),
-        shlex.join(kept),
+        shell_words(kept),
         "",
-        plan=shlex.join(plan) if rehearse else "",
-        unselected=shlex.join(unselected) if unselected != kept else "",
-        uncapped=shlex.join(_without(kept, *_CAPS)),
-        collecting=f" {shlex.join(collecting)}" if collecting else "",
+        plan=shell_words(plan) if rehearse else "",
+        unselected=shell_words(unselected) if unselected != kept else "",
+        uncapped=shell_words(_without(kept, *_CAPS)),
+        collecting=f" {shell_words(collecting)}" if collecting else "",
     )
 
 
@@ -111,7 +110,7 @@ def commands_of_collect(typed: Sequence[str], *, folder: Path, config: Path | No
 
     run = ["run", _manifest_of(folder), "-o", str(folder), *(() if config is None else ("-c", str(config)))]
     rehearse = ["--rehearse"] if is_rehearsal(folder) else []
-    return Commands(program(), shlex.join([*run, *rehearse]), "", collect=shlex.join(typed))
+    return Commands(program(), shell_words([*run, *rehearse]), "", collect=shell_words(typed))
 
 
 def elsewhere(typed: Sequence[str], make: "Callable[[Sequence[str]], Commands]") -> "Commands":
@@ -120,7 +119,7 @@ def elsewhere(typed: Sequence[str], make: "Callable[[Sequence[str]], Commands]")
 
     named = [name for name in _OWN_COMMANDS if any(word.partition("=")[0] == name for word in typed)]
     commands = make(_without(typed, *_OWN_COMMANDS))
-    return replace(commands, program=f"cd {shlex.quote(str(Path.cwd()))} && {program()}", left_out=" and ".join(named))
+    return replace(commands, program=f"cd {shell_word(str(Path.cwd()))} && {program()}", left_out=" and ".join(named))
 
 
 def _manifest_of(folder: Path) -> str:

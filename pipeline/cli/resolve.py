@@ -1,12 +1,12 @@
 """`pipeline resolve`: decide about a submit with an unknown outcome."""
 
-import shlex
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.shell import folder_argument, verbose_option
 from pipeline.cli.words import print_all, program
+from pipeline.views.text import shell_word
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,5 +47,5 @@ def command(folder: "Path", job_id: str, task_id: str | None, resubmit: bool, wr
     if decision is not Decision.WRITE_OFF:
         rehearsed = " --rehearse" if is_rehearsal(folder) else ""
         print_all(
-            [f"  to go on: {program()} run {shlex.quote(job.source.file)} -o {shlex.quote(str(folder))}{rehearsed}"]
+            [f"  to go on: {program()} run {shell_word(job.source.file)} -o {shell_word(str(folder))}{rehearsed}"]
         )

@@ -3,8 +3,8 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.words import print_all, program, quoted, say
-from pipeline.views.text import many
+from pipeline.cli.words import print_all, program, say
+from pipeline.views.text import many, shell_word
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def status(folder: "Path", *, as_json: bool = False) -> int:
             is_rehearsal(folder),
             holder(folder),
         )
-    resolve = f"{program()} resolve {quoted(str(folder))}" if found.unknown else ""
+    resolve = f"{program()} resolve {shell_word(str(folder))}" if found.unknown else ""
     print_all([status_json(found)] if as_json else status_lines(found, resolve))
     return 0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import FolderError, ManifestError, PipelineError
-from pipeline.views.text import many, printable
+from pipeline.views.text import many, printable, shell_word
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,13 +60,6 @@ def output() -> Iterator[None]:
         raise FolderError(f"standard output cannot be written: {error.strerror}") from error
 
 
-def quoted(text: str) -> str:
-    """The text as one word for a shell."""
-    from shlex import quote  # compiles a pattern that most commands do without
-
-    return quote(text)
-
-
 def program() -> str:
     """The command as it was called, short where the shell finds it by its short name."""
     import shutil
@@ -76,7 +69,7 @@ def program() -> str:
     if Path(called).name == "__main__.py":
         return "python -m pipeline"
     found = shutil.which(Path(called).name)
-    return Path(called).name if found and Path(found).resolve() == Path(called).resolve() else quoted(called)
+    return Path(called).name if found and Path(found).resolve() == Path(called).resolve() else shell_word(called)
 
 
 def complaint(error: PipelineError) -> str:

@@ -7,7 +7,6 @@ comes before what is to be decided, and that before what is to be bought.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from shlex import quote
 
 from pipeline.core.jobs import JobState, remaining
 from pipeline.core.money import Spending
@@ -15,7 +14,7 @@ from pipeline.core.values import Value
 from pipeline.engine.desk import Stop
 from pipeline.ledger import FailureGroup, UnknownJob
 from pipeline.settings import Settings
-from pipeline.views.text import many, printable
+from pipeline.views.text import many, printable, shell_word
 
 DECISIONS = "--task-id ID | --resubmit | --write-off"
 _MENDED = {
@@ -89,7 +88,7 @@ class Commands(Value):
 
     def over(self, folder: str) -> "Commands":
         """The same for the output folder."""
-        return replace(self, folder=quote(folder))
+        return replace(self, folder=shell_word(folder))
 
 
 BY_PROGRAM = Commands("pipeline", "", "")

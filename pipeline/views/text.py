@@ -1,6 +1,7 @@
 """Words on a screen: text from outside made harmless, times and counts made readable. Pure."""
 
 import unicodedata
+from collections.abc import Iterable
 
 from pipeline.core import words
 
@@ -20,6 +21,32 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(character) for character in text)
+
+
+def shell_word(text: str) -> str:
+    r"""The text as one word for a shell, printable whatever it holds.
+
+    What could steer a terminal, and bytes of a file name that are no UTF-8, stand in the form `$'a\351'`, which bash,
+    zsh, ksh and newer shells understand: so a command that is shown is also the one that is meant.
+    """
+    from shlex import quote  # compiles a pattern that most commands do without
+
+    if printable(text) == text:
+        return quote(text)
+    return f"$'{''.join(map(_spelled, text))}'"
+
+
+def shell_words(words: Iterable[str]) -> str:
+    """A command line of these words."""
+    return " ".join(map(shell_word, words))
+
+
+def _spelled(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if _shown(character) == character:
+        return character
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def _shown(character: str) -> str:

@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from pipeline.folder import hold
+from pipeline.views.text import shell_word
 
 LAST = re.compile(
     r"pipeline: exit (\d+): (\d+) jobs: (\d+) done, (\d+) failed, (\d+) unknown, (\d+) remaining in \d+\.\d s"
@@ -336,3 +339,16 @@ def test_one_line_is_all_when_a_run_is_quiet(lab: Any) -> None:
     assert counts(ended.out.rstrip("\n")) == (1, 2, 1, 1, 0, 0)
     assert len(ended.err.splitlines()) == 1
     assert "a-forbidden-emblem: failed (" in ended.err
+
+
+def test_a_folder_is_like_any_other_when_its_name_is_no_text(lab: Any) -> None:
+    """Bytes that are no UTF-8 keep nobody from the report, and the command that is shown can be copied."""
+    lab.emulator()
+    ended = lab.run("run", lab.manifest("one"), "-o", os.fsdecode(b"caf\xe9 \x1b[1m"))
+    assert (ended.code, "failed" in ended.err) == (0, False), ended.err
+    assert (lab.path / os.fsdecode(b"caf\xe9 \x1b[1m") / "report.html").is_file()
+    said = re.search(r"with its record: python -m pipeline (.*)\n", ended.out)
+    assert said is not None, ended.out
+    command = ["bash", "-c", f"{shell_word(sys.executable)} -m pipeline {said[1]}"]
+    verified = subprocess.run(command, cwd=lab.path, env=lab.environment, capture_output=True, check=False)
+    assert verified.returncode == 0, verified.stderr

@@ -100,8 +100,8 @@ def batch_facts(folder: Path, standing: Standing, told: Told, *, at: float, live
     """Everything that the page says of the batch as a whole; `at` is now, in Unix seconds."""
     name = Path(os.path.abspath(folder)).name or "batch"  # noqa: PTH100 - `..` has a name, whatever links there are
     return {
-        "name": name,
-        "folder": str(folder),
+        "name": _encodable(name),
+        "folder": _encodable(str(folder)),
         "rehearsal": name.endswith(REHEARSAL_SUFFIX),
         "live": live,
         "version": __version__,
@@ -110,6 +110,11 @@ def batch_facts(folder: Path, standing: Standing, told: Told, *, at: float, live
         **figures(standing, told, at=at),
         "charts": charts_of(told.moments, standing.runs, standing.failures),
     }
+
+
+def _encodable(name: str) -> str:
+    r"""A name whose bytes are no UTF-8 as a page can hold it: they stand as escapes, such as `\udce9`."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def figures(standing: Standing, told: Told, *, at: float) -> dict[str, Any]:

@@ -1,8 +1,23 @@
 """Text from outside on a screen."""
 
+import os
+import subprocess
+
 import pytest
 
-from pipeline.views.text import clock, cut, folded, many, printable, rate, roughly, size, span
+from pipeline.views.text import (
+    clock,
+    cut,
+    folded,
+    many,
+    printable,
+    rate,
+    roughly,
+    shell_word,
+    shell_words,
+    size,
+    span,
+)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +134,22 @@ def test_a_size_has_the_unit_that_fits_when_it_is_told(number: float, shown: str
 def test_a_rate_has_the_digits_that_count_when_it_is_told(number: float, shown: str) -> None:
     """Slow rates keep two places, fast ones none."""
     assert rate(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("outputs/shots", "outputs/shots"),
+        ("my shots", "'my shots'"),
+        ("海/日.yaml", "'海/日.yaml'"),
+        (os.fsdecode(b"caf\xe91"), r"$'caf\3511'"),
+        ("it's\\ a\nline \x1b[2J", r"$'it\'s\\ a\012line \033[2J'"),
+        ("\u202egpj", r"$'\342\200\256gpj'"),
+    ],
+)
+def test_a_word_is_printable_and_the_same_for_a_shell_when_it_is_shown_in_a_command(text: str, word: str) -> None:
+    """What is copied from a screen names the file that is meant, whatever it is called."""
+    assert (shell_word(text), printable(word)) == (word, word)
+    said = subprocess.run(["bash", "-c", f"printf %s {word}"], stdout=subprocess.PIPE, check=True).stdout
+    assert said == os.fsencode(text)
+    assert shell_words(["run", text]) == f"run {word}"
