@@ -100,6 +100,7 @@ def commands_of_run(
         unselected=shell_words(unselected) if unselected != kept else "",
         uncapped=shell_words(_without(kept, *_CAPS)),
         collecting=f" {shell_words(collecting)}" if collecting else "",
+        left_out="manifest on standard input" if manifest == "-" else "",
     )
 
 
@@ -110,7 +111,8 @@ def commands_of_collect(typed: Sequence[str], *, folder: Path, config: Path | No
 
     run = ["run", _manifest_of(folder), "-o", str(folder), *(() if config is None else ("-c", str(config)))]
     rehearse = ["--rehearse"] if is_rehearsal(folder) else []
-    return Commands(program(), shell_words([*run, *rehearse]), "", collect=shell_words(typed))
+    collect, left_out = shell_words(typed), "caps and other options of the run"
+    return Commands(program(), shell_words([*run, *rehearse]), "", collect=collect, left_out=left_out)
 
 
 def elsewhere(typed: Sequence[str], make: "Callable[[Sequence[str]], Commands]") -> "Commands":
@@ -119,7 +121,8 @@ def elsewhere(typed: Sequence[str], make: "Callable[[Sequence[str]], Commands]")
 
     named = [name for name in _OWN_COMMANDS if any(word.partition("=")[0] == name for word in typed)]
     commands = make(_without(typed, *_OWN_COMMANDS))
-    return replace(commands, program=f"cd {shell_word(str(Path.cwd()))} && {program()}", left_out=" and ".join(named))
+    left_out = " and ".join(filter(None, [commands.left_out, *named]))
+    return replace(commands, program=f"cd {shell_word(str(Path.cwd()))} && {program()}", left_out=left_out)
 
 
 def _manifest_of(folder: Path) -> str:
@@ -130,8 +133,18 @@ def _manifest_of(folder: Path) -> str:
     with contextlib.suppress(PipelineError), LedgerReader(folder) as reader:
         for state in JobState:
             for record in reader.records(state, limit=1):
-                return "-" if record.job.source.file == "stdin" else record.job.source.file
+                return manifest_here(record.job.source.file) or "MANIFEST"
     return "MANIFEST"
+
+
+def manifest_here(file: str) -> str | None:
+    """The manifest that a job came from, as a command names it; None where its name leads nowhere from here.
+
+    The ledger has the name as it was typed, in whatever folder that was.
+    """
+    if file == "stdin":
+        return "-"
+    return file if Path(file).is_file() else None
 
 
 def _only(typed: Sequence[str], *options: str) -> list[str]:

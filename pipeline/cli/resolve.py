@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.conducting import manifest_here
 from pipeline.cli.shell import folder_argument, verbose_option
 from pipeline.cli.words import print_all, program
 from pipeline.views.text import shell_word
@@ -45,7 +46,8 @@ def command(folder: "Path", job_id: str, task_id: str | None, resubmit: bool, wr
     }
     print_all([f"{job_id} {now[decision]}"])
     if decision is not Decision.WRITE_OFF:
-        rehearsed = " --rehearse" if is_rehearsal(folder) else ""
-        print_all(
-            [f"  to go on: {program()} run {shell_word(job.source.file)} -o {shell_word(str(folder))}{rehearsed}"]
-        )
+        manifest = manifest_here(job.source.file)
+        command = f"{program()} run {shell_word(manifest or 'MANIFEST')} -o {shell_word(str(folder))}"
+        command += " --rehearse" if is_rehearsal(folder) else ""
+        command += " < MANIFEST" if manifest == "-" else ""
+        print_all([f"  to go on, with the other options of the run as before: {command}"])

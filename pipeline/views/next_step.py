@@ -47,7 +47,7 @@ class Commands(Value):
     collecting: str = ""
     """Options of the run that `collect` takes as well: ` -c settings.yaml`."""
     left_out: str = ""
-    """Options of the run that are not repeated here, because their values may be secret."""
+    """What belongs to a run and is not repeated here, because it may be secret or is not known."""
 
     def again(self, *options: str) -> str:
         """The run again, with further options."""

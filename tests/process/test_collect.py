@@ -32,7 +32,9 @@ def test_a_mistake_in_the_manifest_says_how_to_collect_when_tasks_are_paid_for(l
     assert collected.code == 0, collected.err
     assert "3 jobs: 2 done, 0 failed, 0 unknown, 1 remaining" in collected.last
     assert re.search(
-        r"next, to buy the job that is not bought yet: .*pipeline run shots.yaml -o outputs/shots\n", collected.out
+        r"next, to buy the job that is not bought yet \(with your caps and other options of the run, left out here\): "
+        r".*pipeline run shots.yaml -o outputs/shots\n",
+        collected.out,
     )
     assert left_running.service.bought().total() == 2
 

@@ -12,6 +12,9 @@ import pytest
 FOLDER = "outputs/shots"
 
 
+RUN_AGAIN = "python -m pipeline run shots.yaml -o outputs/shots"
+
+
 def test_a_person_decides_when_submits_are_unknown(lab: Any) -> None:
     """A found task is collected unpaid, a resubmitted job is bought once more, a written-off one fails."""
     trouble = [
@@ -27,7 +30,7 @@ def test_a_person_decides_when_submits_are_unknown(lab: Any) -> None:
         0,
         [
             f"found has task {emulator.task_id('found')} now; the next run asks about it",
-            "  to go on: python -m pipeline run shots.yaml -o outputs/shots",
+            f"  to go on, with the other options of the run as before: {RUN_AGAIN}",
         ],
     )
     assert lab.run("resolve", FOLDER, "again", "--resubmit").code == 0
@@ -45,6 +48,23 @@ def test_a_person_decides_when_submits_are_unknown(lab: Any) -> None:
         "lost": "failed",
     }
     assert len(lab.results()) == 6
+
+
+def test_no_manifest_is_made_up_when_the_one_of_a_job_is_not_at_hand(lab: Any) -> None:
+    """The ledger has its name as it was typed in another folder, or nobody but a pipe has ever had it."""
+    lab.emulator(trouble=[{"at": "submit", "do": "drop"}])
+    piped = (lab.path / lab.manifest("one")).read_text()
+    assert lab.run("run", "shots.yaml").code == 5
+    assert lab.run("run", "-", "-o", "piped", stdin=piped).code == 5
+    (lab.path / "shots.yaml").rename(lab.path / "renamed.yaml")
+    words = "  to go on, with the other options of the run as before: python -m pipeline run"
+    said = lab.run("resolve", FOLDER, "one", "--resubmit").out
+    assert said.splitlines()[-1] == f"{words} MANIFEST -o {FOLDER}"
+    said = lab.run("resolve", "piped", "one", "--resubmit").out
+    assert said.splitlines()[-1] == f"{words} - -o piped < MANIFEST"
+    said = lab.run("run", "-", "-o", "piped", "--max-jobs", "1", stdin=piped).out
+    words = "next, with enough for all that is left (with your manifest on standard input, left out here)"
+    assert f"{words}: python -m pipeline run - -o piped --max-jobs 2\n" in said
 
 
 QUESTIONS = (
