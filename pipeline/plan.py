@@ -98,6 +98,8 @@ class Plan(Value):
     prices_as_of: str
     fetched_again: int = 0
     """Failed jobs of the folder whose videos the run downloads again, unpaid."""
+    unknown: int = 0
+    """Jobs of the folder whose submit has an unknown outcome."""
     may_be_retried: int = 0
     """Rows of failed jobs that `retry_failed` would buy again."""
     warnings: Sequence[str] = ()
@@ -148,6 +150,8 @@ class _Reading:
         self._met: Counter[JobState] = Counter()
         self._marks = _Marks()
         self._changed: list[ChangedJob] = []
+        self._taken: list[tuple[Job, str]] = []
+        """The first rows that want the output of another job, with that one's id."""
         self._figures = Figures()
         self._tally = _Tally()
         self._selected = False
@@ -156,8 +160,10 @@ class _Reading:
         """The plan."""
         for jobs in _batches(manifest.jobs(), _BATCH):
             known = self._reader.known(jobs) if self._reader else {}
+            owners = self._reader.owners([job.output for job in jobs]) if self._reader else {}
             for job in jobs:
                 self._meet(job, known.get(job.job_id))
+                self._look_at_output(job, known.get(job.job_id), owners.get(job.output, job.job_id))
         self._meet_those_left()
         self._check_selection()
         return self._plan(manifest, folder, warnings)
@@ -192,6 +198,39 @@ class _Reading:
             self._buy(job)
         elif self._settings.on_changed == "error":
             self._marks.add(known.seq)  # nothing of it is bought before somebody decides
+
+    def _look_at_output(self, job: Job, known: Known | None, owner: str) -> None:
+        """Whether the row would take an output that another job of the folder has."""
+        if owner != job.job_id and len(self._taken) < _NAMED and self._is_described(known):
+            self._taken.append((job, owner))
+
+    def _is_described(self, known: Known | None) -> bool:
+        """Whether a run writes down the row's output: it is new, or takes the place of what was enrolled."""
+        if known is None:
+            return True
+        if known.same:
+            return known.state in {JobState.QUEUED, JobState.UNKNOWN}
+        return self._settings.on_changed == "rerun" and (known.state is JobState.QUEUED or known.state.ended)
+
+    def _collision(self, manifest: Manifest) -> str | None:
+        """Why a run would refuse two jobs of one output; no reason is an owner that takes another one itself."""
+        if self._reader is None or not self._taken:
+            return None
+        owners, moved = {owner for _, owner in self._taken}, set()
+        for job in manifest.jobs():
+            if job.job_id in owners:
+                known = self._reader.known([job]).get(job.job_id)
+                if self._is_described(known) and self._reader.owners([job.output]).get(job.output) != job.job_id:
+                    moved.add(job.job_id)
+        taken = [(job, owner) for job, owner in self._taken if owner not in moved]
+        if not taken:
+            return None
+        job, owner = taken[0]
+        more = f" (and {len(taken) - 1} more like it)" if len(taken) > 1 else ""
+        return (
+            f"job {job.job_id} ({job.source.file}:{job.source.line}) would write {job.output}, which belongs to "
+            f"job {owner} in this output folder; give it another output name, or use another output folder{more}"
+        )
 
     def _meet_those_left(self) -> None:
         """What waits in the ledger and was not met as a row: its row has left, or was changed and the old job is kept.
@@ -251,7 +290,9 @@ class _Reading:
     def _plan(self, manifest: Manifest, folder: Path, warnings: Sequence[str]) -> Plan:
         tally, figures = self._tally, self._figures
         against = objection(self._caps, figures, self._spending or ()) if figures.jobs else None
-        refusing = objection(self._caps, figures) is not None
+        collision = self._collision(manifest)
+        refusing = collision is not None or objection(self._caps, figures) is not None
+        against = collision or against
         return Plan(
             manifest=manifest.file,
             folder=str(folder),
@@ -273,6 +314,7 @@ class _Reading:
             disk=_disk(self._figures, self._reader.mean_bytes() if self._reader and self._figures.counts else None),
             prices_as_of=self._quoter.as_of,
             fetched_again=self._fetched_again(),
+            unknown=self._counts[JobState.UNKNOWN],
             may_be_retried=tally.may_be_retried,
             warnings=warnings,
         )

@@ -213,6 +213,10 @@ _KNOWN = """
         external_id IS NOT NULL AND task_id IS NULL AS traceable, spec
     FROM jobs WHERE job_id IN (SELECT value FROM json_each(?))
 """
+_OWNERS = """
+    SELECT output, job_id FROM jobs WHERE output IN (SELECT value FROM json_each(?1))
+    UNION ALL SELECT output, job_id FROM claims WHERE output IN (SELECT value FROM json_each(?1))
+"""
 _TO_BUY = """
     FROM jobs WHERE (
         state = 'queued' OR (:failed AND state = 'failed' AND NOT download_again)
@@ -241,6 +245,11 @@ def known(connection: sqlite3.Connection, jobs: Sequence[Job]) -> dict[str, Know
         )
         for row in rows
     }
+
+
+def owners(connection: sqlite3.Connection, outputs: Sequence[str]) -> dict[str, str]:
+    """The jobs that have these outputs, by output."""
+    return dict(map(tuple, connection.execute(_OWNERS, (to_json(list(outputs)),))))
 
 
 def queued_again(connection: sqlite3.Connection, *, failed: bool, unknown: bool) -> Iterator[tuple[int, JobState, Job]]:

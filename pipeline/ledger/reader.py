@@ -38,6 +38,11 @@ class LedgerReader(Overview):
         with translated(self._path):
             return queries.known(self._connection, jobs)
 
+    def owners(self, outputs: Sequence[str]) -> dict[str, str]:
+        """The jobs that have these outputs, by output; some hundreds at a time."""
+        with translated(self._path):
+            return queries.owners(self._connection, outputs)
+
     def changed(self, job: Job, known: Known) -> "ChangedJob":
         """What the row of an enrolled job buys otherwise than before."""
         from pipeline.ledger.enrolment import changed_job

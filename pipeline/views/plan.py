@@ -227,8 +227,7 @@ def _spent(plan: "Plan") -> Iterator[str]:
     if plan.spending is None:
         yield "spent so far: not noted by the version that wrote this ledger; the next run counts it"
     else:
-        unknown = plan.rows.unknown + max(0, plan.left.get(JobState.UNKNOWN, 0))
-        yield from spending_lines(plan.spending, unknown=unknown)
+        yield from spending_lines(plan.spending, unknown=plan.unknown)
 
 
 def _caps(plan: "Plan") -> Iterator[str]:

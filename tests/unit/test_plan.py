@@ -197,6 +197,23 @@ async def test_changed_rows_are_listed(
     assert {job.state for job in found.changed} == set(JobState)
 
 
+async def test_a_row_is_refused_when_it_wants_the_output_of_another_job(planned: Planned, settled: Any) -> None:
+    """A run would refuse it before it buys anything; who gives up an output lets another job have it."""
+    await settled("done", "queued")
+    taken = planned([row("renamed") | {"output": "done.mp4"}])
+    assert taken.refused
+    assert "shots.jsonl:1) would write done.mp4, which belongs to job done" in (taken.objection or "")
+    given_up = planned([row("queued") | {"output": "other.mp4"}, row("new") | {"output": "queued.mp4"}])
+    assert not given_up.refused
+    assert planned([row("new") | {"output": "queued.mp4"}]).refused
+
+
+async def test_an_unknown_job_is_no_paid_task_when_its_row_has_changed(planned: Planned, settled: Any) -> None:
+    """What is known of the folder's money does not depend on the manifest."""
+    await settled("unknown")
+    assert planned([row("unknown", resolution="720P")]).unknown == planned([row("other")]).unknown == 1
+
+
 async def test_rows_that_left_are_counted_by_their_state(planned: Planned, settled: Any) -> None:
     """What runs is collected without its row, and what waits is bought."""
     await settled(*STATES)
