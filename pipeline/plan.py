@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.catalog import Quoter
 from pipeline.core.errors import FolderError, UsageError
-from pipeline.core.jobs import Job, JobState
+from pipeline.core.files import fold
+from pipeline.core.jobs import Job, JobState, Source
 from pipeline.core.money import Quote, Spending
 from pipeline.core.selecting import selects
 from pipeline.core.values import Value
@@ -24,6 +25,8 @@ BYTES_A_SECOND = 500_000
 """Of video, where the folder holds none to go by: 4 Mbit/s, what the vendor's 720P samples have."""
 _BATCH = 500
 _NAMED = 20
+_COMPARED = 10_000
+"""New rows whose outputs are compared with those of the folder but for their case; a run compares all."""
 _IN_FLIGHT = (JobState.SUBMITTING, JobState.RUNNING, JobState.FETCHING)
 
 T = TypeVar("T")
@@ -152,6 +155,8 @@ class _Reading:
         self._changed: list[ChangedJob] = []
         self._taken: list[tuple[Job, str]] = []
         """The first rows that want the output of another job, with that one's id."""
+        self._fresh: dict[str, tuple[str, Source, str]] = {}
+        """New rows by what their outputs are on a file system that knows no case."""
         self._figures = Figures()
         self._tally = _Tally()
         self._selected = False
@@ -203,6 +208,8 @@ class _Reading:
         """Whether the row would take an output that another job of the folder has."""
         if owner != job.job_id and len(self._taken) < _NAMED and self._is_described(known):
             self._taken.append((job, owner))
+        if known is None and self._reader is not None and len(self._fresh) < _COMPARED:
+            self._fresh[fold(job.output)] = job.job_id, job.source, job.output
 
     def _is_described(self, known: Known | None) -> bool:
         """Whether a run writes down the row's output: it is new, or takes the place of what was enrolled."""
@@ -214,8 +221,10 @@ class _Reading:
 
     def _collision(self, manifest: Manifest) -> str | None:
         """Why a run would refuse two jobs of one output; no reason is an owner that takes another one itself."""
-        if self._reader is None or not self._taken:
+        if self._reader is None:
             return None
+        if not self._taken:
+            return self._likeness(self._reader)
         owners, moved = {owner for _, owner in self._taken}, set()
         for job in manifest.jobs():
             if job.job_id in owners:
@@ -231,6 +240,17 @@ class _Reading:
             f"job {job.job_id} ({job.source.file}:{job.source.line}) would write {job.output}, which belongs to "
             f"job {owner} in this output folder; give it another output name, or use another output folder{more}"
         )
+
+    def _likeness(self, reader: LedgerReader) -> str | None:
+        """Why a run would refuse a new output that is an old one but for its case or Unicode form."""
+        for output, owner in reader.outputs() if self._fresh else ():
+            job_id, source, wanted = self._fresh.get(fold(output), (owner, None, output))
+            if source is not None and output != wanted:
+                return (
+                    f"job {job_id} ({source.file}:{source.line}) would write {wanted}, which is the "
+                    f"output {output} of job {owner} in another case or Unicode form; give it another output name"
+                )
+        return None
 
     def _meet_those_left(self) -> None:
         """What waits in the ledger and was not met as a row: its row has left, or was changed and the old job is kept.

@@ -1,8 +1,14 @@
-"""Opening what may be anything by now: an opener for `open` that takes regular files alone."""
+"""Files as the system sees them: what may be opened, and which names are one."""
 
 import errno
 import os
 import stat
+import unicodedata
+
+
+def fold(name: str) -> str:
+    """The name as file systems see it that know no case and one Unicode form: equal folds collide there."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def open_regular(path: str, flags: int) -> int:

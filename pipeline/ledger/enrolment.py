@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from pipeline.core.errors import UsageError
+from pipeline.core.files import fold
 from pipeline.core.jobs import ENDED, Job, JobState, Source, Stage
 from pipeline.core.values import Value
 from pipeline.ledger.codec import Spec, from_json, kind_of, spec_of, to_json
@@ -102,11 +103,13 @@ def enroll(
     connection.forget_all()
     connection.execute("SAVEPOINT enrolment")
     try:
-        tally = _Tally()
+        tally, before = _Tally(), connection.execute("SELECT max(seq) FROM jobs").fetchone()[0]
         for job in jobs:
             _enroll_one(connection, job, on_changed, at, tally)
         if tally.written:
             _refuse_collisions(connection)
+        if tally.new and before:
+            _refuse_likeness(connection, before)
         _remember_reading(connection, reading if tally.settled and not tally.changed_total else None)
         if approve is not None and not (tally.changed_total and on_changed == "error"):
             approve(Waiting(connection))
@@ -263,6 +266,47 @@ def _refuse_collisions(connection: LedgerConnection) -> None:
     if len(outputs) > NAMED:
         lines.append("… and more")
     raise UsageError("\n".join(lines))
+
+
+_FOLDED = """
+    CREATE TEMP VIEW folded AS SELECT seq, job_id, output, spec,
+        CASE WHEN length(output) = length(CAST(output AS BLOB)) THEN lower(output) ELSE fold(output) END AS name
+    FROM main.jobs
+"""
+"""Of ASCII, whose bytes are its characters, SQLite itself makes the name, and much faster."""
+_LIKENESS = """
+    SELECT job_id, output, spec, name FROM temp.folded
+    WHERE seq <= ? AND name IN (SELECT name FROM temp.fresh) ORDER BY seq LIMIT ?
+"""
+_NEW = "SELECT job_id, output, spec FROM temp.folded WHERE seq > ? AND name = ? ORDER BY seq LIMIT 1"
+
+
+def _refuse_likeness(connection: LedgerConnection, before: int) -> None:
+    """An output of a new job must not be that of an earlier one in another case or Unicode form.
+
+    The check of a manifest sees to that within it; here it is about rows that have left it, or stand in another one.
+    On some file systems the new video would take the place of the old one.
+    """
+    connection.create_function("fold", 1, fold, deterministic=True)
+    connection.execute(_FOLDED)
+    connection.execute("CREATE TEMP TABLE fresh (name TEXT PRIMARY KEY) WITHOUT ROWID")
+    connection.execute("INSERT OR IGNORE INTO temp.fresh SELECT name FROM temp.folded WHERE seq > ?", (before,))
+    found = connection.execute(_LIKENESS, (before, NAMED + 1)).fetchall()
+    lines = [_likeness(connection, row, before) for row in found[:NAMED]]
+    connection.execute("DROP TABLE temp.fresh")
+    connection.execute("DROP VIEW temp.folded")
+    if len(found) > NAMED:
+        lines.append("… and more")
+    if lines:
+        raise UsageError("\n".join(lines))
+
+
+def _likeness(connection: LedgerConnection, old: sqlite3.Row, before: int) -> str:
+    new = connection.execute(_NEW, (before, old["name"])).fetchone()
+    return (
+        f"{_owner(new)} would write {new['output']}, which is the output {old['output']} of {_owner(old)} in another "
+        "case or Unicode form, and some systems take them for one file; give it another output name"
+    )
 
 
 def _collision(connection: LedgerConnection, output: str) -> str:

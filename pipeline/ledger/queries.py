@@ -252,6 +252,12 @@ def owners(connection: sqlite3.Connection, outputs: Sequence[str]) -> dict[str, 
     return dict(map(tuple, connection.execute(_OWNERS, (to_json(list(outputs)),))))
 
 
+def outputs(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Every output with its job."""
+    for row in connection.execute("SELECT output, job_id FROM jobs ORDER BY seq"):
+        yield row["output"], row["job_id"]
+
+
 def queued_again(connection: sqlite3.Connection, *, failed: bool, unknown: bool) -> Iterator[tuple[int, JobState, Job]]:
     """Every job that waits, with those that failed or are unknown and are to be bought again; each with its number."""
     for row in connection.execute(_QUEUED_AGAIN, {"failed": failed, "unknown": unknown}):

@@ -43,6 +43,10 @@ class LedgerReader(Overview):
         with translated(self._path):
             return queries.owners(self._connection, outputs)
 
+    def outputs(self) -> Iterator[tuple[str, str]]:
+        """Every output with its job, streamed."""
+        return self._stream(queries.outputs(self._connection))
+
     def changed(self, job: Job, known: Known) -> "ChangedJob":
         """What the row of an enrolled job buys otherwise than before."""
         from pipeline.ledger.enrolment import changed_job

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from pipeline.catalog import Catalog, shown
 from pipeline.core.errors import Problem
+from pipeline.core.files import fold
 from pipeline.core.jobs import Job
 from pipeline.manifest.alike import Made
 from pipeline.manifest.media import MediaReader
-from pipeline.manifest.outputs import fold
 from pipeline.manifest.reading import Reading
 from pipeline.manifest.rows import BrokenFileError, Head, Problems
 from pipeline.manifest.source import Kind, Source, source_of

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from pipeline.catalog import shown
+from pipeline.core.files import fold
 from pipeline.manifest.templates import Scope, TemplateError, as_name, fill, pieces
 
 DEFAULT_TEMPLATE = "{id}.mp4"
@@ -62,11 +63,6 @@ def render_output(template: str, job_id: str, line: int, request: Mapping[str, A
         output += ".mp4"
     _check_path(output)
     return output
-
-
-def fold(output: str) -> str:
-    """The name as file systems see it that know no case and one Unicode form: equal folds collide there."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", output).casefold())
 
 
 def is_reserved(name: str) -> bool:

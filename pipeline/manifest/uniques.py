@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterable
 
-from pipeline.manifest.outputs import fold
+from pipeline.core.files import fold
 
 MOST_HITS = 10_000
 """Keys that are looked at a second time; a file with more is beyond a list of its faults."""

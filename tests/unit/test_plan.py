@@ -208,6 +208,16 @@ async def test_a_row_is_refused_when_it_wants_the_output_of_another_job(planned:
     assert planned([row("new") | {"output": "queued.mp4"}]).refused
 
 
+async def test_a_row_is_refused_when_its_output_differs_from_that_of_another_job_in_case_alone(
+    planned: Planned, settled: Any
+) -> None:
+    """As by the run: on some disks they are one file."""
+    await settled("done")
+    found = planned([row("DONE"), row("new")])
+    assert found.refused
+    assert "shots.jsonl:1) would write DONE.mp4, which is the output done.mp4 of job done in" in (found.objection or "")
+
+
 async def test_an_unknown_job_is_no_paid_task_when_its_row_has_changed(planned: Planned, settled: Any) -> None:
     """What is known of the folder's money does not depend on the manifest."""
     await settled("unknown")

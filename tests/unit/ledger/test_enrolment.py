@@ -122,6 +122,24 @@ def test_collision_is_refused_when_a_new_row_takes_a_known_output(
     assert list(connection.iterdump()) == before
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("sea/Wave.mp4", "sea/wave.mp4"), ("caf\u00e9.mp4", "cafe\u0301.mp4"), ("STRASSE.mp4", "straße.mp4")],
+)
+def test_a_new_output_is_refused_when_it_is_an_old_one_in_another_case(
+    old: str, new: str, connection: sqlite3.Connection, make_job: MakeJob
+) -> None:
+    """On some disks the new video would take the place of one that is paid for."""
+    enroll(connection, [make_job("a", output=old), make_job("b")], "error", 1.0)
+    before = list(connection.iterdump())
+    for _ in range(2):
+        with pytest.raises(UsageError) as caught:
+            enroll(connection, [make_job("c"), make_job("n", output=new, source=Source("n.csv", 4))], "error", 2.0)
+        assert str(caught.value).startswith(f"job n (n.csv:4) would write {new}, which is the output {old} of job a (")
+        assert list(connection.iterdump()) == before
+    assert enroll(connection, [make_job("c"), make_job("b")], "error", 2.0) == Enrolment(1, 1)
+
+
 def test_outputs_may_be_swapped_when_both_jobs_are_queued(connection: sqlite3.Connection, make_job: MakeJob) -> None:
     """Only the outcome of the whole enrolment is judged."""
     enroll(connection, [make_job("a"), make_job("b")], "error", 1.0)
