@@ -55,8 +55,6 @@ def tell_end(ending: "Ending", commands: "Commands", *, quiet: bool) -> int:
     try:
         with undisturbed():
             print_all(spoken_lines(ending, commands, quiet=quiet, terminal=sys.stdout.isatty()))
-    except BrokenPipeError:
-        pass
     except FolderError as error:
         say(complaint(error))
     return ending.exit_code

@@ -48,7 +48,10 @@ def print_file(path: "Path") -> None:
 
 @contextlib.contextmanager
 def output() -> Iterator[None]:
-    """Everything is written when this ends. Raises `BrokenPipeError` where nobody reads, else `FolderError`."""
+    """Everything is written when this ends, or nobody reads it any more: that ends the words, and not the command.
+
+    Raises `FolderError` where it cannot be written.
+    """
     try:
         yield
         sys.stdout.flush()
@@ -56,7 +59,7 @@ def output() -> Iterator[None]:
         # What is left in the buffer is flushed at exit, and must not complain a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            raise
+            return
         raise FolderError(f"standard output cannot be written: {error.strerror}") from error
 
 

@@ -194,6 +194,39 @@ def test_nothing_is_complained_about_when_a_pipe_closes_early(lab: Any) -> None:
     assert ended.stderr == b""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("status", FOLDER), 0),
+        (("results", FOLDER), 0),
+        (("results", FOLDER, "--latest"), 0),
+        (("verify", FOLDER), 1),
+        (("plan", "shots.yaml"), 2),
+        (("run", "shots.yaml", "--on-changed", "keep"), 0),
+    ],
+)
+def test_a_command_says_by_its_exit_code_what_it_found_when_nobody_reads_it(
+    lab: Any, arguments: tuple[str, ...], code: int
+) -> None:
+    """`pipeline verify … | head`: all is compared and noted, and the code is no other than without the pipe."""
+    lab.emulator()
+    assert lab.run("run", lab.manifest("one", "two")).code == 0
+    text = (lab.path / "shots.yaml").read_text()
+    (lab.path / "shots.yaml").write_text(text.replace("prompt: one", "prompt: another one"))
+    for video in (lab.path / FOLDER / "videos").glob("*.mp4"):
+        video.write_bytes(b"cut")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    ended = subprocess.run(
+        command, cwd=lab.path, env=lab.environment, stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (ended.returncode, b"pipe" in ended.stderr.replace(b"pipeline", b"")) == (code, False), ended.stderr
+    if arguments[0] == "verify":
+        assert json.loads(lab.run("status", FOLDER, "--json").out)["jobs"]["fetching"] == 2
+
+
 def test_it_is_said_when_the_output_cannot_be_written(lab: Any) -> None:
     """A full disk behind standard output is one message and exit code 3."""
     lab.emulator()
