@@ -65,6 +65,8 @@ def _ours(error: OSError, path: str | None = None) -> PipelineError:
         return _bad_output(f"this output name cannot be used here: {reason}")
     if error.errno in _NO_HANDLE:
         return InterruptedDownloadError(f"no file can be opened for the moment: {reason}", code="no_handles")
+    if error.errno == errno.ENOENT:
+        reason += "; where it was moved, move it back before the next run, which would else buy everything anew"
     return FolderError(f"the output folder cannot be used: {reason}")
 
 

@@ -235,6 +235,7 @@ def test_the_run_ends_when_its_folder_is_moved_away(lab: Any) -> None:
     said = process.log.whole().decode().splitlines()[-1]
     assert said.startswith("pipeline: ")
     assert "No such file or directory" in said
+    assert "move it back before the next run, which would else buy everything anew" in said
     with suppress(FileNotFoundError):
         shutil.rmtree(lab.path / FOLDER)
     assert emulator.bought().total() < len(PROMPTS)
