@@ -102,6 +102,8 @@ class Run:
         self._beside: Beside | None = None
         self._running: asyncio.Task[Summary] | None = None
         self._over = False
+        self._waited = False
+        """Another run held the folder, and this one waited for it."""
         self._failing = False
         """An error is under way that says more than anything that goes wrong while everything is closed."""
 
@@ -238,6 +240,8 @@ class Run:
 
     async def _to_the_last_job(self, batch: Batch) -> Summary:
         try:
+            if self._waited:  # a manifest that is known would not be looked at again
+                self._require_unchanged()
             return await batch.run(self._jobs(), self._examined.reading)
         finally:
             self._over = True
@@ -251,6 +255,9 @@ class Run:
         if not self._examined.checked:
             self._manifest.check()
         yield from self._manifest.jobs()
+        self._require_unchanged()
+
+    def _require_unchanged(self) -> None:
         if self._manifest.identity() != self._examined.reading.identity:
             raise UsageError(
                 f"{self._manifest.file} changed since it was checked and nothing was submitted; "
@@ -258,6 +265,7 @@ class Run:
             )
 
     def _await_folder(self) -> None:
+        self._waited = True
         self._listener(FolderAwaited(time.time(), str(self.folder), self._settings.wait_lock or 0.0))
 
     def _hear(self, event: Event) -> None:

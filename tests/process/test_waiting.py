@@ -132,6 +132,23 @@ def test_nothing_is_submitted_when_the_manifest_is_edited_during_the_wait(lab: A
     assert emulator.bought() == {"one": 1, "two": 1}
 
 
+def test_no_old_row_is_bought_when_a_known_manifest_is_edited_during_the_wait(lab: Any) -> None:
+    """A manifest that the folder knows is not read again; what was edited in it is not wanted as it was."""
+    emulator = lab.emulator()
+    manifest = lab.manifest("one", "two")
+    assert lab.run("run", manifest, "--limit", "1").code == 0
+    bought = emulator.bought()
+    with ExitStack() as other:
+        other.enter_context(hold(lab.path / FOLDER))
+        process = lab.start("run", manifest, "--wait-lock", "10m", *JSON)
+        assert process.wait_for(waits)
+        lab.manifest("one", "two", concurrency=3)
+        other.close()
+        assert process.wait() == 2
+    assert b"shots.yaml changed since it was checked and nothing was submitted" in process.log.whole()
+    assert emulator.bought() == bought
+
+
 def test_the_rows_are_read_again_when_the_ledger_has_moved_on_during_the_wait(lab: Any) -> None:
     """A manifest that the folder knew before the wait is not taken for known after it."""
     emulator = lab.emulator()
