@@ -226,8 +226,9 @@ def _next_step(close: Close, commands: Commands) -> NextStep:
 
 def _going_on(close: Close, commands: Commands) -> NextStep:
     """What goes on with the jobs that have not ended."""
-    if close.unselected and commands.unselected:
-        return NextStep(Kind.GO_ON, "to go on with the rest", f"{commands.program} {commands.unselected}")
+    if close.unselected:
+        typed = f"{commands.program} {commands.unselected}" if commands.unselected else ""
+        return NextStep(Kind.GO_ON, "to go on with the rest", typed or commands.again("--select '*'"))
     enough = next((stop.enough for stop in close.stops if stop.enough), "")
     if enough and commands.uncapped:
         words = "with enough for all that is left"

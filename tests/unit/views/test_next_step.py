@@ -97,6 +97,13 @@ def test_a_run_buys_again_when_its_settings_say_so(settings: Settings, expected:
     assert buys_again(settings) is expected
 
 
+def test_the_rest_is_selected_when_a_file_and_no_flag_has_left_it_out() -> None:
+    """The same command again would leave it out again, and end with exit 0 each time."""
+    commands = replace(TYPED, run="run shots.yaml", unselected="")
+    step = next_step(replace(STOPPED, exit_code=0, unselected=True), commands)
+    assert step.text == "to go on with the rest: pipeline run shots.yaml --select '*'"
+
+
 def test_a_rehearsal_leads_to_its_price_when_it_has_ended_well() -> None:
     """What the paid run would cost."""
     step = next_step(FINE, replace(TYPED, plan="plan 'my shots.yaml'"))
