@@ -336,6 +336,7 @@ class Beside:
             stops=stops,
             error=ended.message,
             unselected=is_unselected(known["counts"], stops, self._settings),
+            selected=self._settings.select is not None,
             rebuys=buys_again(self._settings),
             **known,
         )

@@ -201,6 +201,7 @@ def _ending(folder: Path, summary: Summary, elapsed: float, opening: Opening, se
             harvest=opening.harvest,
             idle=opening.idle,
             unselected=is_unselected(summary.counts, summary.stops, settings),
+            selected=settings.select is not None,
             rebuys=buys_again(settings),
             has_report=(folder / "report.html").is_file(),
         )

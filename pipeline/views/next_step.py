@@ -67,11 +67,6 @@ class Commands(Value):
         return f"{self.program} {self.collect or f'collect {self.folder}{self.collecting}'}"
 
     @property
-    def chosen(self) -> str:
-        """What a further attempt is bought for, as the run was typed: it heeds its `--select`."""
-        return " that --select chooses" if self.unselected else ""
-
-    @property
     def status(self) -> str:
         """Says everything that the summary leaves out."""
         return f"{self.program} status {self.folder}"
@@ -112,6 +107,8 @@ class Close(Value, kw_only=True):
     """What the folder has come to."""
     unselected: bool = False
     """What remains is what `--select` leaves out."""
+    selected: bool = False
+    """The run chose among the jobs by `--select`, typed or not."""
     rebuys: bool = False
     """By its settings the same run buys failed or unknown jobs again."""
 
@@ -133,6 +130,11 @@ class Close(Value, kw_only=True):
     def comes_again(self) -> int:
         """Failed jobs whose videos the next run fetches again, unpaid."""
         return sum(group.comes_again for group in self.failures)
+
+    @property
+    def chosen(self) -> str:
+        """Whom the same run would buy a further attempt for: it heeds its `--select`."""
+        return " that --select chooses" if self.selected else ""
 
     def fetching(self, commands: Commands) -> str:
         """What downloads them again and costs nothing: the same run, unless that would buy something, too."""
@@ -217,7 +219,7 @@ def _next_step(close: Close, commands: Commands) -> NextStep:
         waiting = "the job that is" if close.remaining == 1 else f"the {close.remaining:,} jobs that are"
         return NextStep(Kind.BUY, f"to buy {waiting} not bought yet", commands.again())
     if close.count(JobState.FAILED):
-        words = f"to buy another attempt for each failed job{commands.chosen}"
+        words = f"to buy another attempt for each failed job{close.chosen}"
         return NextStep(Kind.RETRY, words, commands.again("--retry-failed"))
     if commands.plan:
         return NextStep(Kind.PRICE, "to see what it costs live", f"{commands.program} {commands.plan}")

@@ -101,7 +101,7 @@ def _failures(ending: Ending, commands: Commands, following: Kind) -> list[str]:
         lines.append(f"  to download {many(again, 'job')} again, which costs nothing: {ending.fetching(commands)}")
     if again < failed and following is not Kind.RETRY:
         buying = commands.again("--retry-failed")
-        lines.append(f"  to buy another attempt for each{' other' * bool(again)}{commands.chosen}: {buying}")
+        lines.append(f"  to buy another attempt for each{' other' * bool(again)}{ending.chosen}: {buying}")
     return lines
 
 
@@ -117,7 +117,7 @@ def _unknown(ending: Ending, commands: Commands, following: Kind) -> list[str]:
         lines.append(f"       and {unknown - SHOWN:,} more: {commands.status}")
     if following is not Kind.DECIDE or unknown > 1:
         lines.append(f"  to decide for one: {commands.resolve} JOB {DECISIONS}")
-    them = f"each{commands.chosen}" if commands.chosen else "them all"
+    them = f"each{ending.chosen}" if ending.chosen else "them all"
     return [*lines, f"  to buy {them} again: {commands.again('--resubmit-unknown')}"]
 
 

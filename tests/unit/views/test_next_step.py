@@ -64,7 +64,7 @@ def stopped(*reasons: str, enough: str = "") -> Close:
             "to decide about wave: pipeline resolve outputs/shots wave --task-id ID (or --resubmit, or --write-off)",
         ),
         (
-            FAILED,
+            replace(FAILED, selected=True),
             Kind.RETRY,
             f"to buy another attempt for each failed job that --select chooses: {RUN} --retry-failed",
         ),
@@ -151,8 +151,7 @@ def test_what_is_left_out_of_a_command_is_said_before_it() -> None:
     """The command stays one that can be typed; a step that is no run has nothing to leave out."""
     commands = replace(TYPED, left_out="--on-finish")
     assert next_step(FAILED, commands).text == (
-        "to buy another attempt for each failed job that --select chooses (with your --on-finish, left out here): "
-        f"{RUN} --retry-failed"
+        f"to buy another attempt for each failed job (with your --on-finish, left out here): {RUN} --retry-failed"
     )
     assert "left out" not in next_step(FINE, commands).text
 

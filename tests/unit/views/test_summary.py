@@ -182,7 +182,7 @@ def test_what_costs_nothing_buys_nothing_when_jobs_still_wait() -> None:
 def test_it_is_said_whom_a_further_attempt_is_for_when_jobs_were_selected() -> None:
     """The command keeps its `--select`, and buys nothing for others."""
     counts = {JobState.FAILED: 5, JobState.UNKNOWN: 1, JobState.QUEUED: 1}
-    ending = replace(ENDING, counts=counts, failures=[group(2)], unknown=[unknown()])
+    ending = replace(ENDING, counts=counts, failures=[group(2)], unknown=[unknown()], selected=True)
     lines = summary_lines(ending, replace(COMMANDS, run="run s.yaml --select a", unselected="run s.yaml"))
     run = "pipeline run s.yaml --select a"
     assert f"  to buy another attempt for each that --select chooses: {run} --retry-failed" in lines
