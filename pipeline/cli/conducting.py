@@ -67,9 +67,10 @@ def say_what_waits(order: "Order") -> None:
     from pipeline.ledger import LedgerReader
 
     stem = "stdin" if order.manifest == "-" else Path(order.manifest or "").stem
-    folder = run_folder(order.output or default_folder(stem), rehearse=order.rehearse)
-    with contextlib.suppress(PipelineError), LedgerReader(folder) as reader:
-        counts = reader.counts()
+    with contextlib.suppress(PipelineError):  # there is no batch, or it has its own complaint, which was said
+        folder = run_folder(order.output or default_folder(stem), rehearse=order.rehearse)
+        with LedgerReader(folder) as reader:
+            counts = reader.counts()
         waiting = counts[JobState.RUNNING] + counts[JobState.FETCHING] + counts[JobState.SUBMITTING]
         if waiting:
             command = f"{program()} collect {shell_word(str(folder))}"

@@ -25,6 +25,13 @@ def _remember_verbose(context: click.Context, _parameter: click.Parameter, value
     context.ensure_object(Shell).verbose = value
 
 
+def _only_one(_context: click.Context, _parameter: click.Parameter, files: "tuple[Path, ...]") -> "Path | None":
+    """The last of several would silently hold alone, whatever a budget in another one says."""
+    if len(files) > 1:
+        raise click.UsageError("-c was given more than once; put the settings into one file")
+    return files[0] if files else None
+
+
 verbose_option = click.option(
     "-v",
     "--verbose",
@@ -37,7 +44,15 @@ verbose_option = click.option(
 catalog_option = click.option(
     "--catalog", metavar="FILE", help="Your own models and prices (YAML), on top of the catalog's."
 )
-config_option = click.option("-c", "--config", type=PATH, metavar="FILE", help="Settings file (YAML).")
+config_option = click.option(
+    "-c",
+    "--config",
+    type=PATH,
+    metavar="FILE",
+    multiple=True,
+    callback=_only_one,
+    help="Settings file (YAML).",
+)
 output_option = click.option(
     "-o", "--output", type=PATH, metavar="DIR", help="Output folder; outputs/<manifest name> by default."
 )

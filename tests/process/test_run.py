@@ -352,3 +352,21 @@ def test_a_folder_is_like_any_other_when_its_name_is_no_text(lab: Any) -> None:
     command = ["bash", "-c", f"{shell_word(sys.executable)} -m pipeline {said[1]}"]
     verified = subprocess.run(command, cwd=lab.path, env=lab.environment, capture_output=True, check=False)
     assert verified.returncode == 0, verified.stderr
+
+
+def test_two_settings_files_are_refused_when_one_would_silently_hold_alone(lab: Any) -> None:
+    """A budget in the first of them would be as if it had never been written."""
+    emulator = lab.emulator()
+    (lab.path / "budget.yaml").write_text("budget: 0.1\n")
+    (lab.path / "slots.yaml").write_text("concurrency: 2\n")
+    for command in ("run", "plan", "validate"):
+        ended = lab.run(command, lab.manifest("one"), "-c", "budget.yaml", "--config", "slots.yaml")
+        assert (ended.code, "-c was given more than once" in ended.err) == (2, True)
+    assert emulator.bought().total() == 0
+
+
+def test_a_refusal_is_said_once_when_the_folder_is_that_of_a_rehearsal(lab: Any) -> None:
+    """What is asked afterwards, for the sake of paid tasks, does not complain a second time."""
+    assert lab.run("run", lab.manifest("one"), "--rehearse", "--speed", "500").code == 0
+    ended = lab.run("run", "shots.yaml", "-o", "outputs/shots-rehearsal")
+    assert (ended.code, ended.err.count("is the folder of a rehearsal")) == (2, 1)
