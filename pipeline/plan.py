@@ -204,14 +204,14 @@ class _Reading:
         elif self._settings.on_changed == "error":
             self._marks.add(known.seq)  # nothing of it is bought before somebody decides
 
-    def _look_at_output(self, job: Job, known: Known | None, owner: str) -> None:
+    def _look_at_output(self, job: Job, known: "Known | None", owner: str) -> None:
         """Whether the row would take an output that another job of the folder has."""
         if owner != job.job_id and len(self._taken) < _NAMED and self._is_described(known):
             self._taken.append((job, owner))
         if known is None and self._reader is not None and len(self._fresh) < _COMPARED:
             self._fresh[fold(job.output)] = job.job_id, job.source, job.output
 
-    def _is_described(self, known: Known | None) -> bool:
+    def _is_described(self, known: "Known | None") -> bool:
         """Whether a run writes down the row's output: it is new, or takes the place of what was enrolled."""
         if known is None:
             return True
@@ -241,7 +241,7 @@ class _Reading:
             f"job {owner} in this output folder; give it another output name, or use another output folder{more}"
         )
 
-    def _likeness(self, reader: LedgerReader) -> str | None:
+    def _likeness(self, reader: "LedgerReader") -> str | None:
         """Why a run would refuse a new output that is an old one but for its case or Unicode form."""
         for output, owner in reader.outputs() if self._fresh else ():
             job_id, source, wanted = self._fresh.get(fold(output), (owner, None, output))

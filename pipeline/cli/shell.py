@@ -1,11 +1,14 @@
 """The options and arguments that many commands have."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.words import Shell
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class _Place(click.Path):
