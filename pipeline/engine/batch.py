@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 from pipeline.core.clock import Clock, SystemClock
@@ -96,7 +96,7 @@ class Batch:
                     await self._until_over(producing)
                     raise _Over  # the documented way to send the rest of a TaskGroup home
             except BaseExceptionGroup as errors:
-                _raise_what_matters(errors, await self._desk.unrecorded())
+                _raise_what_matters(errors, await self._desk.unrecorded(), self._desk.unsent())
             finally:
                 self._crew.dismiss("the run ended")
         return await self._summary()
@@ -190,33 +190,41 @@ class _Over(Exception):  # noqa: N818 - not an error: the crew may go home
     """The crew has nothing more to do."""
 
 
-def _raise_what_matters(group: BaseExceptionGroup[BaseException], unrecorded: Mapping[str, str]) -> None:
+def _raise_what_matters(
+    group: BaseExceptionGroup[BaseException], unrecorded: Mapping[str, str], unsent: Sequence[str]
+) -> None:
     """Nothing for the ordinary end; a known error of ours alone; a bug with all that belongs to it.
 
-    Each tells of the tasks whose ids are in no ledger: with them a person can resolve the jobs.
+    Each tells of the tasks whose ids are in no ledger, and of the jobs that were not submitted though the ledger cannot
+    know: a person can resolve both.
     """
     _, rest = group.split(_Over)
     if rest is None:
         return
+    last_words = [*_unrecorded_lines(unrecorded), *_unsent_lines(unsent)]
     known, bugs = rest.split(PipelineError)
     if bugs is not None or known is None:
-        raise (
-            BaseExceptionGroup(_unrecorded_sentence(rest.message, unrecorded), rest.exceptions) if unrecorded else rest
-        )
+        raise BaseExceptionGroup("\n".join([rest.message, *last_words]), rest.exceptions) if last_words else rest
     error: BaseException = known
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if unrecorded:
-        raise LedgerError(_unrecorded_sentence(str(error), unrecorded)) from error
+    if last_words:
+        raise LedgerError("\n".join([str(error), *last_words])) from error
     raise error
 
 
-def _unrecorded_sentence(error: str, unrecorded: Mapping[str, str]) -> str:
-    lines = [f"job {job_id} has task {task_id}, which is not on record" for job_id, task_id in unrecorded.items()]
-    lines.append(
-        "to collect what was paid for, once the next run calls it unknown: pipeline resolve DIR JOB --task-id ID"
-    )
-    return "\n".join([error, *lines])
+def _unrecorded_lines(unrecorded: Mapping[str, str]) -> Iterator[str]:
+    for job_id, task_id in unrecorded.items():
+        yield f"job {job_id} has task {task_id}, which is not on record"
+    if unrecorded:
+        yield "to collect what was paid for, once the next run calls it unknown: pipeline resolve DIR JOB --task-id ID"
+
+
+def _unsent_lines(unsent: Sequence[str]) -> Iterator[str]:
+    for job_id in unsent:
+        yield f"job {job_id} was not submitted, which is not on record"
+    if unsent:
+        yield "to buy it, where the next run calls it unknown: pipeline resolve DIR JOB --resubmit"
 
 
 def _changed_sentence(enrolment: Enrolment) -> str:

@@ -56,6 +56,8 @@ class Desk:
         self._empty_handed.set()
         self._unrecorded: dict[str, str] = {}
         """Ids of tasks that are not durable yet, by job."""
+        self._unsent: set[str] = set()
+        """Jobs that were not submitted, where the ledger could not take back that they are about to be."""
         self._writing: set[asyncio.Future[None]] = set()
         self.stops: list[Stop] = []
         """Every reason why submitting ended early, in order."""
@@ -114,7 +116,7 @@ class Desk:
         try:
             attempt = await written
         except asyncio.CancelledError:
-            self._ledger.withdraw(job.job_id, at=now)  # the request never left
+            self._take_back(job.job_id)  # the request never left
             self.budget.release(job.job_id)
             raise
         begun = _in_state(record, JobState.SUBMITTING, attempt=attempt, submitted_at=now, base_url=base_url)
@@ -125,7 +127,7 @@ class Desk:
 
         Where that was in doubt, what it may have cost stays reserved for its next try, which has the same id of ours.
         """
-        self._ledger.withdraw(record.job.job_id, at=self.now(), doubted=doubted)
+        self._take_back(record.job.job_id, doubted=doubted)
         self.budget.release(record.job.job_id, doubted=doubted)
         return self._moved(replace(record, state=JobState.QUEUED, attempt=record.attempt - 1, submitted_at=None))
 
@@ -144,6 +146,21 @@ class Desk:
         if self._writing:
             await asyncio.wait(self._writing)
         return dict(self._unrecorded)
+
+    def unsent(self) -> list[str]:
+        """The jobs that the next run will not know not to have been submitted, once `unrecorded` has returned."""
+        return sorted(self._unsent)
+
+    def _take_back(self, job_id: str, *, doubted: bool = False) -> None:
+        self._unsent.add(job_id)  # unless the ledger takes it
+        written = self._ledger.withdraw(job_id, at=self.now(), doubted=doubted)
+        self._writing.add(written)
+        written.add_done_callback(functools.partial(self._note_withdrawal, job_id))
+
+    def _note_withdrawal(self, job_id: str, written: "asyncio.Future[None]") -> None:
+        self._writing.discard(written)
+        if written.exception() is None:
+            self._unsent.discard(job_id)
 
     def _note(self, job_id: str, heard: "asyncio.Future[None]", written: "asyncio.Future[None]") -> None:
         """The ledger has taken the id of a job's task, or not."""

@@ -470,6 +470,26 @@ def test_every_task_is_named_when_a_bug_ends_a_run_whose_ledger_breaks(theatre: 
     assert all(f"has task {task_id}, which is not on record" in str(played.error) for task_id in unrecorded)
 
 
+def test_a_job_is_named_when_the_ledger_cannot_take_back_that_it_is_about_to_be_submitted(theatre: Theatre) -> None:
+    """The next run finds the intent, and nothing that says that its request never left: a person is told."""
+
+    def fail() -> None:
+        if now() > 2.0:
+            raise OSError(28, "No space left on device")
+
+    class Connecting(FakeService):
+        async def submit(self, job: Job, body: Body, wanted: Callable[[], bool]) -> Task | None:
+            self.connecting_takes = 0.0 if job.job_id == "j1" else 60.0
+            return await super().submit(job, body, wanted)
+
+    service = Connecting(duration=2.0)
+    played = theatre.run(jobs(3), service, concurrency=3, before_commit=fail)
+    assert service.sent_jobs == ["j1"]
+    named = [f"job {job_id} was not submitted, which is not on record" for job_id in ("j2", "j3")]
+    assert [line for line in str(played.error).splitlines() if line.startswith("job ")] == named
+    assert isinstance(played.error, LedgerError)
+
+
 def test_nothing_is_submitted_when_the_manifest_raises_while_it_streams(theatre: Theatre) -> None:
     """What `jobs` raises comes out as it is, nothing was enrolled and nothing was sent."""
 

@@ -172,6 +172,13 @@ def test_the_last_words_name_every_paid_task_when_the_disk_fills_up_while_submit
         assert lab.run(*command).code == 5
         for job, task_id in named.items():
             assert lab.run("resolve", FOLDER, job, "--task-id", task_id).code == 0
+        with LedgerReader(lab.path / FOLDER) as reader:
+            doubted = {job.record.job.job_id for job in reader.unknown()}
+        assert doubted <= set(
+            re.findall(r"^job (\S+) was not submitted, which is not on record$", ended.err, re.MULTILINE)
+        )
+        for job in doubted:
+            assert lab.run("resolve", FOLDER, job, "--resubmit").code == 0
         assert lab.run(*command).code == 0
         assert double.bought() == dict.fromkeys(prompts, 1)
 
