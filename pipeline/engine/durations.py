@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -19,16 +18,18 @@ _STRANGE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 """What text that is not ours may raise while it is read."""
 
 
-@dataclass(slots=True)
 class Kind:
     """One kind of tasks, learned on two clocks."""
 
-    total: Ends = field(default_factory=Ends)
-    """By age since the submit's answer."""
-    running: Ends = field(default_factory=Ends)
-    """By age since an answer first said `Running`: what counts where tasks wait in somebody else's line."""
-    waits: bool = False
-    """Tasks of this kind were seen pending."""
+    __slots__ = ("running", "total", "waits")
+
+    def __init__(self, total: Ends | None = None, running: Ends | None = None, *, waits: bool = False) -> None:
+        self.total = total or Ends()
+        """By age since the submit's answer."""
+        self.running = running or Ends()
+        """By age since an answer first said `Running`: what counts where tasks wait in somebody else's line."""
+        self.waits = waits
+        """Tasks of this kind were seen pending."""
 
     @property
     def glance(self) -> float:
@@ -61,7 +62,7 @@ def recollect(text: str | None) -> dict[str, Kind]:
     """What an earlier run learned; nothing where the text is not ours or of another version."""
     try:
         return {
-            name: Kind(Ends.of(_dense(kind["total"])), Ends.of(_dense(kind["running"])), bool(kind["waits"]))
+            name: Kind(Ends(_dense(kind["total"])), Ends(_dense(kind["running"])), waits=bool(kind["waits"]))
             for name, kind in _kinds(text).items()
         }
     except _STRANGE:

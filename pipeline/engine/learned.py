@@ -10,7 +10,6 @@ behind a spot where a share of them ends all at once. Pure.
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate, compress, repeat
 from operator import truediv
 
@@ -156,24 +155,20 @@ def _last_of(ends: Sequence[float]) -> int:
 _COLD = curve([0.0] * BINS)
 
 
-@dataclass(slots=True)
 class Ends:
     """The ages at which the last couple of hundred tasks ended, older ones fading, and the curve that they make."""
 
-    weights: list[float] = field(default_factory=lambda: [0.0] * BINS)
-    fresh: float = 1.0
-    """What the latest end weighs."""
-    curve: Curve = _COLD
-    count: int = 0
-    last: int = -1
-    """The last bin in which a task ended."""
-    _drawn: int = 0
+    __slots__ = ("_drawn", "count", "curve", "fresh", "last", "weights")
 
-    @classmethod
-    def of(cls, weights: list[float]) -> "Ends":
+    def __init__(self, weights: list[float] | None = None) -> None:
         """As `weights` were handed out."""
-        count = round(sum(weights))
-        return cls(weights, curve=curve(weights), count=count, last=_last_of(weights), _drawn=count)
+        self.weights = [0.0] * BINS if weights is None else weights
+        self.fresh = 1.0
+        """What the latest end weighs."""
+        self.count = self._drawn = round(sum(self.weights))
+        self.curve: Curve = _COLD if weights is None else curve(weights)
+        self.last = _last_of(self.weights)
+        """The last bin in which a task ended; -1 before there is one."""
 
     def add(self, age: float, open_ages: Callable[[], Iterable[float]]) -> None:
         """A task ended at this age while others are open at theirs; seconds."""

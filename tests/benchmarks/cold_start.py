@@ -27,7 +27,7 @@ _METHOD = (
     "public hosts; without ids, a check hashes what each job buys, and OpenSSL is loaded for that. The commands are "
     "called with what they look at and nothing else, as people do: then they need no parser of command lines (click), "
     "and keep `typing_extensions` out, which a plain import of msgspec brings in where it is installed. The folder of "
-    "the plan has no ledger yet."
+    "the first plan has no ledger yet; the second has an option, for which it needs the parser, and reads a ledger."
 )
 _IMPORTS = {
     "click": "click",
@@ -89,7 +89,8 @@ def _command_lines(folder: Path) -> dict[str, list[str]]:
         "validate (JSONL)": [*_pipeline(), "validate", jsonl],
     }
     if "plan" in cli.commands:
-        lines["plan (JSONL)"] = [*_pipeline(), "plan", jsonl, "-o", batch]
+        lines["plan (JSONL)"] = [*_pipeline(), "plan", jsonl]
+        lines["plan (JSONL), with -o and a ledger"] = [*_pipeline(), "plan", jsonl, "-o", batch]
     return lines
 
 
