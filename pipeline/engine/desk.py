@@ -24,7 +24,7 @@ class Stop(Value):
     """Why something is not submitted in this run any more."""
 
     reason: str
-    """Short and stable: `signal`, `deadline`, `refused`, `disk`, `outage`, `lost_answers`, `budget`."""
+    """Short and stable: `signal`, `deadline`, `refused`, `disk`, `downloads`, `outage`, `lost_answers`, `budget`."""
     message: str
     account_refused: bool = False
     enough: str = ""

@@ -28,8 +28,8 @@ EXIT_CODES = (
     (
         3,
         (
-            "stopped with work remaining: deadline, signal, budget, disk, outage; or some tasks still run at the "
-            "service; or `verify` could not read a file"
+            "stopped with work remaining: deadline, signal, budget, disk, failing downloads, outage; or some tasks "
+            "still run at the service; or `verify` could not read a file"
         ),
     ),
     (5, "everything else ended, but some submits have an unknown outcome and wait for a decision"),
